@@ -1,0 +1,42 @@
+"""tokenstream: LLM token streaming for the web app you already have."""
+
+from __future__ import annotations
+
+from . import sse
+from .parts import (
+    Data,
+    Finish,
+    FinishReason,
+    Interruptible,
+    Reasoning,
+    Source,
+    Step,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from .result import Outcome, Result
+from .stream import TokenStream
+from .wires import Json, OpenAIChat, Text, Wire, WireName
+
+__all__ = [
+    "Data",
+    "Finish",
+    "FinishReason",
+    "Interruptible",
+    "Json",
+    "OpenAIChat",
+    "Outcome",
+    "Reasoning",
+    "Result",
+    "Source",
+    "Step",
+    "Text",
+    "TokenStream",
+    "ToolCall",
+    "ToolResult",
+    "Usage",
+    "Wire",
+    "WireName",
+    "sse",
+]

@@ -1,0 +1,140 @@
+"""Every error that tokenstream raises by itself, by whose fault it is.
+
+TokenStreamError
+    UsageError              the code that calls us
+        InvalidOption         (ValueError)    an option has a value that means nothing
+        UnknownWire           (ValueError)    no wire has that name
+        NotASource            (TypeError)     it can't be iterated, or has been already
+        UnknownPart           (TypeError)     the source yielded what is no part
+        UnsupportedPart       (TypeError)     the wire has no place for that part
+        ForeignLoop           (RuntimeError)  the source belongs to another event loop
+        AlreadyRead           (RuntimeError)  a stream has one reader
+        FinishedTooLate       (RuntimeError)  a response was returned after the stream had begun
+        LostInFork            (RuntimeError)  the process forked while the stream was open
+        EventTooLarge         (ValueError)    the decoder met an event over its bound
+        ChannelFull           (RuntimeError)  `send_nowait` where the reader is behind
+    SourceError             the thing that yields tokens
+        SourceTimeout         (TimeoutError)  no part for `source_timeout` seconds
+        DurationExceeded      (TimeoutError)  the stream lasted `max_duration` seconds
+        SourceCancelled       (RuntimeError)  the source was cancelled from outside
+        PromptTooLong         (ValueError)    the prompt does not fit into the model's context
+        ModelNotLoaded        (OSError)       the model could not be loaded
+    ReaderError             the one who reads
+        BodyTooLarge          (ValueError)    the request's body is over the limit (413)
+        ReaderLeft            (ConnectionError) the reader went away
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlreadyRead",
+    "BodyTooLarge",
+    "ChannelFull",
+    "DurationExceeded",
+    "EventTooLarge",
+    "FinishedTooLate",
+    "ForeignLoop",
+    "InvalidOption",
+    "LostInFork",
+    "ModelNotLoaded",
+    "NotASource",
+    "PromptTooLong",
+    "ReaderError",
+    "ReaderLeft",
+    "SourceCancelled",
+    "SourceError",
+    "SourceTimeout",
+    "TokenStreamError",
+    "UnknownPart",
+    "UnknownWire",
+    "UnsupportedPart",
+    "UsageError",
+]
+
+
+class TokenStreamError(Exception):
+    """The root of all errors that tokenstream raises by itself."""
+
+
+class UsageError(TokenStreamError):
+    """The calling code asks for what can't be."""
+
+
+class InvalidOption(UsageError, ValueError):
+    """An option has a value that means nothing."""
+
+
+class UnknownWire(UsageError, ValueError):
+    """No wire has that name."""
+
+
+class NotASource(UsageError, TypeError):
+    """The source can't be iterated, or has been already."""
+
+
+class UnknownPart(UsageError, TypeError):
+    """The source yielded something that is no part of a stream."""
+
+
+class UnsupportedPart(UsageError, TypeError):
+    """The wire has no place for a part."""
+
+
+class ForeignLoop(UsageError, RuntimeError):
+    """The source was opened on one event loop and is read on another."""
+
+
+class AlreadyRead(UsageError, RuntimeError):
+    """A stream has one reader, once."""
+
+
+class FinishedTooLate(UsageError, RuntimeError):
+    """The source returned a finished response when the stream had already begun."""
+
+
+class LostInFork(UsageError, RuntimeError):
+    """The process forked while the stream was open: its pump stayed in the parent."""
+
+
+class EventTooLarge(UsageError, ValueError):
+    """The decoder met an event that is larger than its bound."""
+
+
+class ChannelFull(UsageError, RuntimeError):
+    """The channel holds as many parts as it may, and the caller would not wait."""
+
+
+class SourceError(TokenStreamError):
+    """The source failed in a way that tokenstream itself can tell."""
+
+
+class SourceTimeout(SourceError, TimeoutError):
+    """The source yielded nothing for `source_timeout` seconds."""
+
+
+class DurationExceeded(SourceError, TimeoutError):
+    """The stream lasted longer than `max_duration` seconds."""
+
+
+class SourceCancelled(SourceError, RuntimeError):
+    """The source was cancelled from outside: by its own code, or by a loop that ended."""
+
+
+class PromptTooLong(SourceError, ValueError):
+    """The prompt has more tokens than the model's context takes."""
+
+
+class ModelNotLoaded(SourceError, OSError):
+    """The model could not be loaded from where the caller pointed."""
+
+
+class ReaderError(TokenStreamError):
+    """The one who reads is at fault, or gone."""
+
+
+class BodyTooLarge(ReaderError, ValueError):
+    """The request's body is larger than the limit: the answer is 413."""
+
+
+class ReaderLeft(ReaderError, ConnectionError):
+    """The reader went away before the request's body had arrived."""

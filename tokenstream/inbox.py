@@ -1,0 +1,77 @@
+"""The bounded hand-over between the pump and the reader.
+
+One producer, one reader, and no lock: a deque's append and popleft are atomic,
+each count has one writer, and each side makes its gate known before it looks
+again whether it must wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .gates import Gate
+
+__all__ = ["Inbox"]
+
+
+class _Last(bytes):
+    """The frames that end the stream: the mark travels with them, so none can be lost behind it."""
+
+
+class Inbox:
+    """Frames on their way. `high_water`: bytes held before the producer should wait."""
+
+    __slots__ = ("_frames", "_put", "_taken", "finished", "high_water", "producer", "reader")
+
+    def __init__(self, high_water: int) -> None:
+        self.high_water = high_water
+        self.reader: Gate | None = None  # known while the reader waits
+        self.producer: Gate | None = None  # known while the producer waits
+        self.finished = False  # the reader has taken the last frames
+        self._frames: deque[bytes] = deque()
+        self._put = 0
+        self._taken = 0
+
+    def put(self, frames: bytes) -> bool:
+        """Add frames and wake the reader; return whether there is room for more."""
+        self._put += len(frames)
+        self._frames.append(frames)
+        if self.reader is not None:
+            self._wake_reader()
+        return self._put - self._taken < self.high_water
+
+    def end(self, frames: bytes) -> None:
+        """Add the last frames, maybe none."""
+        self.put(_Last(frames))
+
+    def has_room(self) -> bool:
+        """Tell the producer whether it may go on."""
+        return self._put - self._taken < self.high_water
+
+    def is_empty(self) -> bool:
+        """Tell the reader whether there is nothing to take."""
+        return not self._frames
+
+    def take(self) -> bytes:
+        """Return all that is ready, joined: one write for many tokens."""
+        frames = self._frames
+        count = len(frames)
+        if not count:
+            return b""
+        last = ready = frames.popleft()
+        if count > 1:
+            batch = [ready]
+            batch += [frames.popleft() for _ in range(count - 1)]
+            last = batch[-1]
+            ready = b"".join(batch)
+        self.finished = type(last) is _Last
+        self._taken += len(ready)
+        if (producer := self.producer) is not None:
+            self.producer = None
+            producer.wake()
+        return ready
+
+    def _wake_reader(self) -> None:
+        reader, self.reader = self.reader, None
+        if reader is not None:
+            reader.wake()

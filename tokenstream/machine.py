@@ -1,0 +1,188 @@
+"""The one place that knows the order: opening, parts, exactly one terminal.
+
+Pure: no clock, no I/O, no thread. A driver feeds it what the source does and
+sends what it returns.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from . import errors
+from .parts import Finish, FinishReason, Reasoning, TextPieces, ToolCall, Usage
+from .wires.base import Wire
+
+__all__ = ["END_SUFFIX", "Gathered", "Machine", "State", "public_message"]
+
+log = logging.getLogger("tokenstream")
+
+END_SUFFIX = ".end"
+"""`id: <run>` is on the first event, `id: <run>.end` on the terminal."""
+
+
+class State(Enum):
+    """Where a stream is. It moves down only."""
+
+    BEFORE = "before the first part"
+    STREAMING = "parts"
+    ENDED = "after the terminal"
+
+
+def public_message(error: BaseException) -> str:
+    """Return what a reader is told of `error` by default: it names no internals."""
+    match error:
+        case errors.SourceTimeout() | errors.DurationExceeded():
+            return "generation timed out"
+        case errors.SourceCancelled():
+            return "generation was cancelled"
+        case _:
+            return "generation failed"
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What the parts add up to, for `Result`."""
+
+    texts: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+    usage: Usage | None = None
+    finish_reason: FinishReason | None = None
+
+    def add(self, part: object) -> None:
+        """Take note of a part that is not text."""
+        match part:
+            case Reasoning():
+                self.reasoning.append(part.text)
+            case ToolCall():
+                self._add_call(part)
+            case Usage():
+                self.usage = part
+            case Finish():
+                self.finish_reason = part.reason
+
+    def _add_call(self, part: ToolCall) -> None:
+        known = self.calls.get(part.index, part)
+        arguments = known.arguments + part.arguments if known is not part else part.arguments
+        self.calls[part.index] = ToolCall(
+            part.index, known.id or part.id, known.name or part.name, arguments
+        )
+
+
+class Machine:
+    """Parts in, frames out.
+
+    wire: what encodes. run_id: where given, the first event carries it as its
+    id and the terminal `<run_id>.end`, so that a browser's EventSource can be
+    told to stop when it reconnects. on_error: exception -> public message.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        run_id: str | None = None,
+        on_error: Callable[[BaseException], str] | None = None,
+    ) -> None:
+        self.state = State.BEFORE
+        self.parts = 0
+        self.gathered = Gathered()
+        self._encoder = wire.begin()
+        self._run_id = run_id
+        self._id_due = run_id is not None
+        self._on_error = on_error or public_message
+        self._pieces: TextPieces | None = None
+        self._encode_text = self._encoder.text
+        self._add_text = self.gathered.texts.append
+
+    def part(self, item: object) -> bytes:
+        """Return the frames of one part: none for an empty token, or after the end.
+
+        Raises `UnknownPart` and `UnsupportedPart`; the stream is still open then.
+        """
+        if self.state is State.STREAMING and type(item) is str and self._pieces is None:
+            # A token in the middle of a stream, which nearly every call is.
+            self.parts += 1
+            if not item:
+                return b""
+            self._add_text(item)
+            return self._with_id(self._encode_text(item)) if self._id_due else self._encode_text(item)
+        if self.state is State.ENDED:
+            return b""
+        frames = self._frames(item)
+        self.parts += 1
+        if self.state is State.BEFORE:
+            self.state = State.STREAMING
+            frames = self._encoder.opening() + frames
+        return self._with_id(frames)
+
+    def finish(self) -> bytes:
+        """Return the success end, once."""
+        if self.state is State.ENDED:
+            return b""
+        opening = self._encoder.opening() if self.state is State.BEFORE else b""
+        tail = self._with_id(opening + self._cut_character())
+        self.state = State.ENDED
+        return tail + self._with_end_id(self._encoder.done())
+
+    def fail(self, error: BaseException) -> bytes:
+        """Return the failure end, once. Nothing of `error` is in it but what `on_error` says."""
+        if self.state is State.ENDED:
+            return b""
+        tail = self._with_id(self._cut_character())
+        self.state = State.ENDED
+        return tail + self._with_end_id(self._encoder.error(self._message(error)))
+
+    def keep_alive(self) -> bytes:
+        """Return what goes out while nothing comes.
+
+        Where ids are on it has no blank line: decoders that share httpx-sse's
+        ancestry dispatch an empty event on any blank line once an id was set.
+        """
+        frame = self._encoder.keep_alive()
+        return frame.removesuffix(b"\n") if self._run_id is not None else frame
+
+    def _frames(self, item: object) -> bytes:
+        if isinstance(item, bytes | bytearray | memoryview):
+            if self._pieces is None:
+                self._pieces = TextPieces()
+            return self._text(self._pieces.feed(bytes(item)))
+        # Another kind of part ends what was cut of a character before it.
+        cut = self._cut_character()
+        if isinstance(item, str):
+            return cut + self._text(str(item))
+        frames = self._encoder.part(item)
+        self.gathered.add(item)
+        return cut + frames
+
+    def _text(self, text: str) -> bytes:
+        if not text:
+            return b""
+        self._add_text(text)
+        return self._encode_text(text)
+
+    def _cut_character(self) -> bytes:
+        if self._pieces is None:
+            return b""
+        pieces, self._pieces = self._pieces, None
+        return self._text(pieces.end())
+
+    def _with_id(self, frames: bytes) -> bytes:
+        if not self._id_due or not frames:
+            return frames
+        self._id_due = False
+        return f"id: {self._run_id}\n".encode("ascii") + frames
+
+    def _with_end_id(self, frames: bytes) -> bytes:
+        if self._run_id is None:
+            return frames
+        return f"id: {self._run_id}{END_SUFFIX}\n".encode("ascii") + frames
+
+    def _message(self, error: BaseException) -> str:
+        try:
+            return str(self._on_error(error))
+        except Exception:
+            log.exception("on_error raised: the reader gets the default message")
+            return public_message(error)

@@ -1,0 +1,97 @@
+"""What belongs to the process, not to a stream: who is open, and one shared loop.
+
+Nothing is made before its first use. A fork leaves threads behind in the
+parent, so the child starts with none of it; at exit daemon threads run no
+`finally`, so an exit hook closes what is open, within a short bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+import time
+from typing import Protocol
+
+__all__ = ["EXIT_SECONDS", "Open", "register", "shared_loop", "unregister"]
+
+EXIT_SECONDS = 2.0
+"""How long the interpreter's exit waits for open sources to close."""
+
+
+class Open(Protocol):
+    """Something that lives on a thread or a loop and must not be lost silently."""
+
+    def shut_down(self) -> None:
+        """Close it, for the process ends; return at once."""
+
+    def wait_closed(self, timeout: float) -> None:
+        """Block until it is closed, or for `timeout` seconds."""
+
+    def lost_in_fork(self) -> None:
+        """Its thread or loop is in the parent: whoever waits for it here must hear of it."""
+
+
+_lock = threading.Lock()
+_open: set[Open] = set()
+_hooked = False
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def register(it: Open) -> None:
+    """Hold `it` until it is closed."""
+    global _hooked
+    _open.add(it)
+    if not _hooked:
+        with _lock:
+            if not _hooked:
+                _hooked = True
+                atexit.register(_at_exit)
+                if hasattr(os, "register_at_fork"):
+                    os.register_at_fork(after_in_child=_after_fork)
+
+
+def unregister(it: Open) -> None:
+    """Let go of `it`."""
+    _open.discard(it)
+
+
+def shared_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop on which async sources run where the reader has none.
+
+    One thread a process: a loop for each request dies under gevent, and costs
+    more than the request.
+    """
+    global _loop
+    with _lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            threading.Thread(
+                target=_run_loop, args=(_loop,), name="tokenstream-loop", daemon=True
+            ).start()
+        return _loop
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+
+
+def _at_exit() -> None:
+    deadline = time.monotonic() + EXIT_SECONDS
+    left = list(_open)
+    for it in left:
+        it.shut_down()
+    for it in left:
+        it.wait_closed(max(0.0, deadline - time.monotonic()))
+
+
+def _after_fork() -> None:
+    global _lock, _loop
+    _lock = threading.Lock()  # the parent may have held the old one
+    _loop = None
+    lost = list(_open)
+    _open.clear()
+    for it in lost:
+        it.lost_in_fork()

@@ -1,0 +1,59 @@
+"""When a reader that waits has something else to do. Pure: it is told the time."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Literal
+
+__all__ = ["Schedule"]
+
+Due = Literal["keep_alive", "source_timeout", "max_duration"]
+
+
+class Schedule:
+    """The three deadlines of a stream, in the seconds of whoever tells the time."""
+
+    def __init__(
+        self,
+        now: float,
+        *,
+        keep_alive: float | None,
+        source_timeout: float | None,
+        max_duration: float | None,
+    ) -> None:
+        self._keep_alive = inf if keep_alive is None else keep_alive
+        self._source_timeout = inf if source_timeout is None else source_timeout
+        self._end = inf if max_duration is None else now + max_duration
+        self._last_write = now
+        self._last_part = now
+        self._parts = 0
+
+    def wrote(self, now: float, *, part: bool) -> None:
+        """Bytes went out, of parts or only of a comment."""
+        self._last_write = now
+        if part:
+            self._last_part = now
+
+    def next(self) -> float | None:
+        """Return when something is due, None if never."""
+        when = min(
+            self._last_write + self._keep_alive, self._last_part + self._source_timeout, self._end
+        )
+        return None if when == inf else when
+
+    def over(self, now: float) -> bool:
+        """Tell whether the stream has lasted as long as it may."""
+        return now >= self._end
+
+    def due(self, now: float, parts: int) -> Due | None:
+        """Return what is due. `parts`: how many came so far, those that send nothing included."""
+        if parts != self._parts:
+            self._parts = parts
+            self._last_part = now
+        if now >= self._end:
+            return "max_duration"
+        if now >= self._last_part + self._source_timeout:
+            return "source_timeout"
+        if now >= self._last_write + self._keep_alive:
+            return "keep_alive"
+        return None

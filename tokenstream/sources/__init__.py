@@ -1,0 +1,1 @@
+"""Things that yield parts. Each module imports what it needs, when it is imported."""

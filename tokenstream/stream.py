@@ -1,0 +1,474 @@
+"""TokenStream: a source, a wire and options, read with `for` or `async for`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from math import isfinite
+from types import MappingProxyType
+from typing import Any
+
+from . import sse
+from .clock import Clock, current_clock
+from .errors import AlreadyRead, DurationExceeded, InvalidOption, SourceTimeout
+from .gates import Alarm, LoopGate, ThreadGate
+from .inbox import Inbox
+from .machine import Machine
+from .pump import Host, InlineDriver, Pump, check_source, is_async, too_late
+from .result import Result
+from .schedule import Schedule
+from .wires import Wire, WireName, find_wire
+
+__all__ = ["CLOSE_SECONDS", "HEADERS", "TokenStream"]
+
+log = logging.getLogger("tokenstream")
+
+HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Type": f"{sse.MEDIA_TYPE}; charset=utf-8",
+        # no-transform is for proxies; X-Accel-Buffering turns off nginx's buffer.
+        "Cache-Control": "no-cache, no-transform",
+        "X-Accel-Buffering": "no",
+    }
+)
+
+CLOSE_SECONDS = 1.0
+"""How long `close` waits for a thread: a `next()` that blocks in C can't be ended."""
+
+CLEAN_UP_SECONDS = 30.0
+"""How long `aclose` waits for an async source's own clean-up."""
+
+LOOK_SECONDS = 0.1
+"""How often a thread that waits looks whether its reader has gone, where it can."""
+
+HAND_OVER_SECONDS = 1.0
+"""How long the source's place has to write a terminal, before the reader writes it."""
+
+
+class TokenStream:
+    """Tokens in, whole frames out, kept alive, ended once, and stopped when the reader leaves.
+
+    source: an iterable or async iterable of parts (of one that is both, the
+        reader's kind is used), an awaitable of one, or a callable that returns
+        one. It is called once, where it is read, never before someone reads.
+    wire: a name or a wire object.
+    keep_alive: idle seconds before a comment is sent (15); None turns it off.
+        With None, a sync source under a sync reader needs no thread, and
+        `source_timeout` can't interrupt it.
+    prime: longest wait, in seconds, for the first part in `prime()` (15), which
+        adapters call before the response is committed; 0 does not wait.
+    source_timeout: seconds without a part before the stream fails (300), or None.
+    send_timeout: seconds a reader may make no room before it counts as gone
+        (30), or None.
+    max_duration: seconds the whole stream may last, or None (the default).
+    high_water: bytes held for a slow reader before the source is paused (65536).
+    on_finish: called once with a `Result`, whatever the end, if the source was
+        started; sync (on a thread) or async (on a loop).
+    on_error: exception -> the message that the reader gets; the default names
+        no internals.
+    host: what a framework lends; adapters set it.
+
+    Iterating never raises what the source raises: the reader gets the wire's
+    error frame, the log the traceback, `on_finish` the exception. `prime()`
+    raises it, while an HTTP error can still be sent.
+
+    Raises `InvalidOption`, `UnknownWire` and `NotASource` at once.
+    """
+
+    def __init__(
+        self,
+        source: object,
+        wire: WireName | Wire = "json",
+        *,
+        keep_alive: float | None = 15.0,
+        prime: float = 15.0,
+        source_timeout: float | None = 300.0,
+        send_timeout: float | None = 30.0,
+        max_duration: float | None = None,
+        high_water: int = 65536,
+        on_finish: Callable[[Result], Any] | None = None,
+        on_error: Callable[[BaseException], str] | None = None,
+        host: Host | None = None,
+    ) -> None:
+        check_source(source)
+        _check_seconds("keep_alive", keep_alive)
+        _check_seconds("source_timeout", source_timeout)
+        _check_seconds("send_timeout", send_timeout)
+        _check_seconds("max_duration", max_duration)
+        if prime is None or not (isfinite(prime) and prime >= 0):
+            raise InvalidOption(f"prime={prime!r}: give seconds, 0 for not to wait")
+        if high_water < 1:
+            raise InvalidOption(f"high_water={high_water!r}: give a number of bytes above 0")
+        self.wire = find_wire(wire)
+        self.host = host or Host()
+        self._source = source
+        self._keep_alive = keep_alive
+        self._prime = prime
+        self._source_timeout = source_timeout
+        self._send_timeout = send_timeout
+        self._max_duration = max_duration
+        self._high_water = high_water
+        self._on_finish = on_finish
+        self._on_error = on_error
+        self._context = contextvars.copy_context()
+        self._clock: Clock = current_clock.get()
+        self._inline: InlineDriver | None = None
+        self._pump: Pump | None = None
+        self._inbox: Inbox
+        self._machine: Machine
+        self._schedule: Schedule
+        self._started = False
+        self._closed = False
+        self._left = False
+        self._ending_until: float | None = None
+        self._thread_gate: ThreadGate | None = None
+        self._loop_gate: LoopGate | None = None
+        self._alarm: Alarm | None = None
+        if inspect.iscoroutine(source):
+            # Nobody may ever read this stream: no "was never awaited" then.
+            weakref.finalize(self, source.close).atexit = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The response's headers, those of the wire included."""
+        return {**HEADERS, **self.wire.headers}
+
+    @property
+    def media_type(self) -> str:
+        """The media type, `text/event-stream`."""
+        return sse.MEDIA_TYPE
+
+    @property
+    def result(self) -> Result | None:
+        """The result, None until the stream has ended."""
+        return None if self._pump is None else self._pump.result
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the terminal has been handed over: what is read next is the end."""
+        return self._pump is not None and self._inbox.finished
+
+    # Reading with `for`.
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self._start(None)
+        while not isinstance(step := self._step(), bytes):
+            if step is _END:
+                self._settle()
+                self._wait_done(None)
+                raise StopIteration
+            self._wait(step.until)
+        return step
+
+    def prime(self) -> object | None:
+        """Wait for the first part, for at most `prime` seconds.
+
+        Raises what the source raised before it. Returns None, or what the
+        source returned instead of parts if the host says it is a response.
+        """
+        self._start(None)
+        deadline = self._clock.now() + self._prime
+        while self._is_unprimed() and self._clock.now() < deadline:
+            self._wait(deadline)
+        if self._has_failed_early():
+            self._settle()
+            self._wait_done(CLOSE_SECONDS)
+        return self._primed()
+
+    def close(self) -> None:
+        """Stop reading: the source is closed, on its own thread or loop.
+
+        Waits a moment for that, unless a loop runs in this thread.
+        """
+        if self._leave() and not _loop_runs_here():
+            self._wait_done(CLOSE_SECONDS)
+
+    # Reading with `async for`.
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._start(asyncio.get_running_loop())
+        while not isinstance(step := self._step(), bytes):
+            if step is _END:
+                self._settle()
+                await self._await_done(None)
+                raise StopAsyncIteration
+            await self._await(step.until)
+        return step
+
+    async def aprime(self) -> object | None:
+        """Do what `prime` does, in a task."""
+        self._start(asyncio.get_running_loop())
+        deadline = self._clock.now() + self._prime
+        while self._is_unprimed() and self._clock.now() < deadline:
+            await self._await(deadline)
+        if self._has_failed_early():
+            self._settle()
+            await self._await_done(CLEAN_UP_SECONDS)
+        return self._primed()
+
+    async def aclose(self) -> None:
+        """Stop reading, and wait for an async source's clean-up; a thread gets a short wait."""
+        if self._leave():
+            await self._await_done(CLEAN_UP_SECONDS if self._runs_on_loop() else CLOSE_SECONDS)
+        elif not self._started:
+            await _aclose_unread(self._source)
+
+    def leave(self) -> None:
+        """The reader has gone: let whoever waits in `async for` know. From any thread."""
+        self._left = True
+        for gate in (self._loop_gate, self._thread_gate):
+            if gate is not None:
+                gate.wake()
+
+    # What both ways share.
+
+    def _start(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        if self._started:
+            return
+        if self._closed:
+            raise AlreadyRead("this stream was closed before it was read: make a new one")
+        self._started = True
+        now = self._clock.now()
+        inline = loop is None and self._keep_alive is None and not self._may_be_async()
+        self._machine = Machine(self.wire, self.host.run_id, self._on_error)
+        self._inbox = Inbox(self._high_water)
+        self._schedule = Schedule(
+            now,
+            keep_alive=self._keep_alive,
+            source_timeout=None if inline else self._source_timeout,
+            max_duration=self._max_duration,
+        )
+        self._pump = pump = Pump(
+            self._machine,
+            self._inbox,
+            host=self.host,
+            context=self._context,
+            clock=self._clock,
+            on_finish=self._on_finish,
+            send_timeout=self._send_timeout,
+        )
+        # The pump knows nothing of this object: dropped, it stops its pump.
+        weakref.finalize(self, pump.leave).atexit = False
+        source, self._source = self._source, None
+        if inline:
+            self._inline = pump.start_inline(source)
+        else:
+            pump.start(source, loop=loop)
+
+    def _may_be_async(self) -> bool:
+        return is_async(self._source)
+
+    def _step(self) -> bytes | _Wait:
+        pump, inbox = self._live()
+        if self._left:
+            return _END
+        if inbox.finished:
+            return self._last_word(pump)
+        now = self._clock.now()
+        if frames := inbox.take():
+            self._schedule.wrote(now, part=True)
+            if self._schedule.over(now) and not inbox.finished:
+                self._fail(DurationExceeded(f"the stream lasted {self._max_duration} seconds"), now)
+            pump.bytes_sent += len(frames)
+            return frames
+        if inbox.finished:
+            return self._last_word(pump)
+        if self._ending_until is not None:
+            return self._wait_for_terminal(now)
+        match self._schedule.due(now, self._machine.parts):
+            case "keep_alive":
+                comment = self._machine.keep_alive()
+                self._schedule.wrote(now, part=False)
+                pump.bytes_sent += len(comment)
+                return comment
+            case "source_timeout":
+                self._fail(
+                    SourceTimeout(f"the source gave no part for {self._source_timeout} seconds"), now
+                )
+                return self._step()
+            case "max_duration":
+                self._fail(DurationExceeded(f"the stream lasted {self._max_duration} seconds"), now)
+                return self._step()
+        return _Wait(self._schedule.next())
+
+    def _last_word(self, pump: Pump) -> bytes | _Wait:
+        response, pump.response = pump.response, None
+        if response is None:
+            return _END
+        # It came too late for `prime`, and nothing was streamed.
+        pump.error = too_late(response)
+        return self._machine.fail(pump.error)
+
+    def _fail(self, error: BaseException, now: float) -> None:
+        pump, _ = self._live()
+        self._ending_until = now + HAND_OVER_SECONDS
+        pump.fail(error)
+
+    def _wait_for_terminal(self, now: float) -> _Wait:
+        # The source's loop writes the terminal; if the source itself blocks
+        # that loop, nothing is being fed there, and the reader writes it.
+        if self._ending_until is not None and now >= self._ending_until:
+            pump, _ = self._live()
+            pump.end(SourceTimeout("the source blocks its loop"))
+            return _Wait(now)
+        return _Wait(self._ending_until)
+
+    def _is_unprimed(self) -> bool:
+        pump, inbox = self._live()
+        return inbox.is_empty() and not pump.ended and not self._machine.parts and not self._left
+
+    def _has_failed_early(self) -> bool:
+        pump, _ = self._live()
+        return pump.ended and not self._machine.parts and (
+            pump.error is not None or pump.response is not None
+        )
+
+    def _primed(self) -> object | None:
+        pump, _ = self._live()
+        self._schedule.wrote(self._clock.now(), part=False)
+        if not self._has_failed_early():
+            return None
+        if pump.error is not None:
+            raise pump.error
+        return pump.response
+
+    def _settle(self) -> None:
+        pump, inbox = self._live()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if pump.result is not None:
+            return
+        if not (inbox.finished or self._has_failed_early()):
+            pump.leave()
+            return
+        if inbox.finished and pump.error is not None:
+            self._log(pump.error)
+        pump.settle(pump.outcome())
+
+    def _log(self, error: BaseException) -> None:
+        log.error(
+            "stream failed after %d parts: %s",
+            self._machine.parts,
+            type(error).__name__,
+            exc_info=error,
+        )
+
+    def _leave(self) -> bool:
+        """Return whether there is a pump to wait for."""
+        self._left = True
+        if not self._started:
+            if not self._closed:
+                self._closed = True
+                _close_unread(self._source)
+            return False
+        self._closed = True
+        self._settle()
+        pump, _ = self._live()
+        return not pump.done.done()
+
+    def _live(self) -> tuple[Pump, Inbox]:
+        assert self._pump is not None
+        return self._pump, self._inbox
+
+    def _runs_on_loop(self) -> bool:
+        pump, _ = self._live()
+        return pump.is_on_loop()
+
+    # The two ways to wait.
+
+    def _wait(self, until: float | None) -> None:
+        pump, inbox = self._live()
+        if self._inline is not None and not pump.done.done() and not inbox.finished:
+            self._inline.advance()
+            return
+        if self._thread_gate is None:
+            self._thread_gate = ThreadGate(self._clock)
+        gate, has_left = self._thread_gate, self.host.has_left
+        if has_left is not None:
+            look = self._clock.now() + LOOK_SECONDS
+            until = look if until is None else min(until, look)
+        inbox.reader = gate
+        if inbox.is_empty() and not self._left:
+            gate.wait(until)
+        inbox.reader = None
+        if has_left is not None and inbox.is_empty() and has_left():
+            self._left = True
+
+    async def _await(self, until: float | None) -> None:
+        _, inbox = self._live()
+        gate = self._loop_gate
+        if gate is None or gate.loop is not asyncio.get_running_loop():
+            gate = self._loop_gate = LoopGate()
+            self._alarm = Alarm(self._clock, gate)
+        alarm = self._alarm
+        assert alarm is not None
+        waiter = gate.arm()
+        inbox.reader = gate
+        try:
+            if inbox.is_empty() and not self._left:
+                alarm.set(until)
+                await waiter
+        finally:
+            inbox.reader = None
+            alarm.clear()
+
+    def _wait_done(self, seconds: float | None) -> None:
+        pump, _ = self._live()
+        if not pump.done.done():
+            pump.wait_closed(seconds)
+
+    async def _await_done(self, seconds: float | None) -> None:
+        pump, _ = self._live()
+        if not pump.done.done():
+            # `wait` cancels nothing: the pump goes on if this task can't wait.
+            await asyncio.wait({asyncio.wrap_future(pump.done)}, timeout=seconds)
+
+
+class _Wait:
+    """What a reader does when there is nothing to send."""
+
+    __slots__ = ("until",)
+
+    def __init__(self, until: float | None) -> None:
+        self.until = until
+
+
+_END = _Wait(None)
+
+
+def _check_seconds(name: str, value: float | None) -> None:
+    if value is not None and not (isfinite(value) and value > 0):
+        raise InvalidOption(f"{name}={value!r}: give seconds above 0, or None to turn it off")
+
+
+def _loop_runs_here() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _close_unread(source: object) -> None:
+    """Close what was opened before anyone read it; what was not begun needs nothing else."""
+    close = getattr(source, "close", None)
+    if callable(close) and not inspect.iscoroutinefunction(close):
+        close()
+
+
+async def _aclose_unread(source: object) -> None:
+    close = getattr(source, "aclose", None) or getattr(source, "close", None)
+    if callable(close):
+        closing = close()
+        if isinstance(closing, Awaitable):
+            await closing

@@ -1,0 +1,151 @@
+"""What every wire is: a frozen specification that begins an encoder for each stream."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring_ascii
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn
+
+from ..errors import UnsupportedPart
+from ..parts import Data, Finish, Reasoning, Source, Step, ToolCall, ToolResult, Usage, unknown_part
+from ..sse import Event, comment
+
+__all__ = ["DONE", "Encoder", "Wire", "json_ascii", "json_string"]
+
+log = logging.getLogger("tokenstream")
+
+DONE = b"data: [DONE]\n\n"
+
+json_string = encode_basestring_ascii
+"""Text as a JSON string in ASCII: U+0085, U+2028 and U+2029 break Python's
+line-splitting readers, and a lone surrogate can't be sent as UTF-8."""
+
+
+def json_ascii(value: Any) -> str:
+    """Return `value` as compact JSON in ASCII."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+class Wire:
+    """A protocol that front ends speak. Sharing one object is safe: state is in its encoders.
+
+    name: the name it is known by.
+    event_source: whether a browser's EventSource reads it, so that ids are
+        worth sending: they stop its reconnects.
+    headers: what this protocol adds to the response's headers.
+    """
+
+    name: ClassVar[str]
+    event_source: ClassVar[bool] = False
+    headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def begin(self) -> Encoder:
+        """Return the encoder of one stream."""
+        raise NotImplementedError  # every wire encodes
+
+
+class Encoder:
+    """Parts to frames, for one stream. Each method returns whole frames, or nothing.
+
+    A subclass writes what its protocol has a place for. What changes the
+    meaning of a reply (tool calls, data) and has no place is an error; what
+    only accompanies it is left out, and said so once in the log.
+    """
+
+    wire = "?"
+
+    def __init__(self) -> None:
+        self._left_out: set[type] = set()
+
+    def opening(self) -> bytes:
+        """Return what goes before the first part."""
+        return b""
+
+    def text(self, text: str) -> bytes:
+        """Return the frames of a token, which is not empty."""
+        raise NotImplementedError  # every wire has text
+
+    def reasoning(self, part: Reasoning) -> bytes:
+        """Return the frames of a piece of thinking."""
+        return self._leave_out(part)
+
+    def tool_call(self, part: ToolCall) -> bytes:
+        """Return the frames of a fragment of a call."""
+        self._refuse(part)
+
+    def tool_result(self, part: ToolResult) -> bytes:
+        """Return the frames of a call's result."""
+        self._refuse(part)
+
+    def source(self, part: Source) -> bytes:
+        """Return the frames of a source."""
+        return self._leave_out(part)
+
+    def step(self, part: Step) -> bytes:
+        """Return the frames between two rounds."""
+        return b""
+
+    def usage(self, part: Usage) -> bytes:
+        """Return the frames of a count; many protocols send it with the ending."""
+        return b""
+
+    def finish(self, part: Finish) -> bytes:
+        """Return the frames of a finish reason; many protocols send it with the ending."""
+        return b""
+
+    def data(self, part: Data) -> bytes:
+        """Return the frames of what the app adds."""
+        self._refuse(part)
+
+    def event(self, part: Event) -> bytes:
+        """Return the frame of a ready event."""
+        self._refuse(part)
+
+    def done(self) -> bytes:
+        """Return the protocol's success end."""
+        return DONE
+
+    def error(self, message: str) -> bytes:
+        """Return the protocol's failure end. `message` is public."""
+        raise NotImplementedError  # every wire tells failure from success
+
+    def keep_alive(self) -> bytes:
+        """Return what keeps an idle stream open: real clients skip it (facts: a comment)."""
+        return comment("keep-alive")
+
+    def part(self, part: object) -> bytes:
+        """Return the frames of a part that is not text, by its type."""
+        for kind in type(part).__mro__:
+            if (encode := _BY_TYPE.get(kind)) is not None:
+                return encode(self, part)
+        raise unknown_part(part)
+
+    def _leave_out(self, part: object) -> bytes:
+        kind = type(part)
+        if kind not in self._left_out:
+            self._left_out.add(kind)
+            log.info("wire %r has no place for %s: it is left out", self.wire, kind.__name__)
+        return b""
+
+    def _refuse(self, part: object) -> NoReturn:
+        kind = type(part).__name__
+        raise UnsupportedPart(
+            f"wire {self.wire!r} has no place for {kind}: "
+            f"choose a wire that has one, or do not yield {kind}"
+        )
+
+
+_BY_TYPE: dict[type, Callable[[Encoder, Any], bytes]] = {
+    Reasoning: lambda encoder, part: encoder.reasoning(part),
+    ToolCall: lambda encoder, part: encoder.tool_call(part),
+    ToolResult: lambda encoder, part: encoder.tool_result(part),
+    Source: lambda encoder, part: encoder.source(part),
+    Step: lambda encoder, part: encoder.step(part),
+    Usage: lambda encoder, part: encoder.usage(part),
+    Finish: lambda encoder, part: encoder.finish(part),
+    Data: lambda encoder, part: encoder.data(part),
+    Event: lambda encoder, part: encoder.event(part),
+}

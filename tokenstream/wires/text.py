@@ -1,0 +1,62 @@
+"""The wire "text": a token is an event, its text the event's data.
+
+A line end inside of a token arrives as LF: CR is the one thing that an event
+stream cannot carry. A token that is itself `[DONE]` is split over two events,
+so that `data: [DONE]` always is the end. A failure ends with `event: error`,
+its data the message. `Reasoning`, `Source`, `Usage` and `Finish` are not sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import sse
+from .base import Encoder, Wire
+
+__all__ = ["Text"]
+
+
+@dataclass(frozen=True)
+class Text(Wire):
+    """The wire "text"."""
+
+    name = "text"
+    event_source = True
+
+    def begin(self) -> Encoder:
+        """Return the encoder of one stream."""
+        return _TextEncoder()
+
+
+class _TextEncoder(Encoder):
+    wire = "text"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._after_cr = False
+
+    def text(self, text: str) -> bytes:
+        if "\r" in text or self._after_cr:
+            text = self._without_cr(text)
+        if text == "[DONE]":
+            return b"data: [DO\n\ndata: NE]\n\n"
+        if not text:
+            return b""
+        frame = "data: " + text.replace("\n", "\ndata: ") + "\n\n"
+        try:
+            return frame.encode()
+        except UnicodeEncodeError:
+            return sse.utf8(frame)
+
+    def _without_cr(self, text: str) -> str:
+        # A CRLF may come in two tokens: its LF was sent with the CR.
+        if self._after_cr:
+            text = text.removeprefix("\n")
+        self._after_cr = text.endswith("\r")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def event(self, part: sse.Event) -> bytes:
+        return sse.encode(part)
+
+    def error(self, message: str) -> bytes:
+        return sse.encode(sse.Event(message, event="error"))
