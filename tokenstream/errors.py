@@ -19,6 +19,7 @@ TokenStreamError
         SourceCancelled       (RuntimeError)  the source was cancelled from outside
         PromptTooLong         (ValueError)    the prompt does not fit into the model's context
         ModelNotLoaded        (OSError)       the model could not be loaded
+        ServerShutdown        (RuntimeError)  the process ends while the stream is open
     ReaderError             the one who reads
         BodyTooLarge          (ValueError)    the request's body is over the limit (413)
         ReaderLeft            (ConnectionError) the reader went away
@@ -41,6 +42,7 @@ __all__ = [
     "PromptTooLong",
     "ReaderError",
     "ReaderLeft",
+    "ServerShutdown",
     "SourceCancelled",
     "SourceError",
     "SourceTimeout",
@@ -118,6 +120,10 @@ class DurationExceeded(SourceError, TimeoutError):
 
 class SourceCancelled(SourceError, RuntimeError):
     """The source was cancelled from outside: by its own code, or by a loop that ended."""
+
+
+class ServerShutdown(SourceError, RuntimeError):
+    """The process ends while the stream is open."""
 
 
 class PromptTooLong(SourceError, ValueError):

@@ -38,6 +38,8 @@ def public_message(error: BaseException) -> str:
             return "generation timed out"
         case errors.SourceCancelled():
             return "generation was cancelled"
+        case errors.ServerShutdown():
+            return "the server is shutting down"
         case _:
             return "generation failed"
 
@@ -108,7 +110,9 @@ class Machine:
             if not item:
                 return b""
             self._add_text(item)
-            return self._with_id(self._encode_text(item)) if self._id_due else self._encode_text(item)
+            return (
+                self._with_id(self._encode_text(item)) if self._id_due else self._encode_text(item)
+            )
         if self.state is State.ENDED:
             return b""
         frames = self._frames(item)

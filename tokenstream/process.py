@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Protocol
 
-__all__ = ["EXIT_SECONDS", "Open", "register", "shared_loop", "unregister"]
+__all__ = ["EXIT_SECONDS", "Open", "register", "shared_loop", "shut_down", "unregister"]
 
 EXIT_SECONDS = 2.0
 """How long the interpreter's exit waits for open sources to close."""
@@ -78,12 +78,17 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
 
 
-def _at_exit() -> None:
-    deadline = time.monotonic() + EXIT_SECONDS
+def shut_down() -> list[Open]:
+    """End all that is open, and return it: its reader gets an error frame and the end."""
     left = list(_open)
     for it in left:
         it.shut_down()
-    for it in left:
+    return left
+
+
+def _at_exit() -> None:
+    deadline = time.monotonic() + EXIT_SECONDS
+    for it in shut_down():
         it.wait_closed(max(0.0, deadline - time.monotonic()))
 
 

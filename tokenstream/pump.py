@@ -30,6 +30,7 @@ from .errors import (
     ForeignLoop,
     LostInFork,
     NotASource,
+    ServerShutdown,
     SourceCancelled,
     SourceTimeout,
 )
@@ -173,13 +174,17 @@ class Pump:
                 return "timeout"
             case SourceCancelled():
                 return "cancelled"
+            case ServerShutdown():
+                return "shutdown"
             case _:
                 return "failed"
 
     # The process's side.
 
     def shut_down(self) -> None:
-        """Close the source, for the process ends."""
+        """Close the source, for the process ends; a reader that still reads sees why."""
+        error = ServerShutdown("the process ends while this stream is open")
+        self.driver.exclusively(lambda: self.end(error))
         self.leave("shutdown")
 
     def wait_closed(self, timeout: float | None) -> None:
@@ -635,9 +640,7 @@ class LoopDriver:
     async def _room(self) -> None:
         pump, inbox = self._pump, self._pump.inbox
         until = pump.room_deadline()
-        timer = (
-            None if until is None else pump.clock.call_at(self._loop, until, self._gate.wake)
-        )
+        timer = None if until is None else pump.clock.call_at(self._loop, until, self._gate.wake)
         try:
             while not (pump.stopping or pump.ended or inbox.has_room()):
                 waiter = self._gate.arm()

@@ -293,7 +293,8 @@ class TokenStream:
                 return comment
             case "source_timeout":
                 self._fail(
-                    SourceTimeout(f"the source gave no part for {self._source_timeout} seconds"), now
+                    SourceTimeout(f"the source gave no part for {self._source_timeout} seconds"),
+                    now,
                 )
                 return self._step()
             case "max_duration":
@@ -329,8 +330,10 @@ class TokenStream:
 
     def _has_failed_early(self) -> bool:
         pump, _ = self._live()
-        return pump.ended and not self._machine.parts and (
-            pump.error is not None or pump.response is not None
+        return (
+            pump.ended
+            and not self._machine.parts
+            and (pump.error is not None or pump.response is not None)
         )
 
     def _primed(self) -> object | None:
@@ -365,7 +368,6 @@ class TokenStream:
 
     def _leave(self) -> bool:
         """Return whether there is a pump to wait for."""
-        self._left = True
         if not self._started:
             if not self._closed:
                 self._closed = True
@@ -373,6 +375,7 @@ class TokenStream:
             return False
         self._closed = True
         self._settle()
+        self.leave()  # wakes a reader in another thread
         pump, _ = self._live()
         return not pump.done.done()
 

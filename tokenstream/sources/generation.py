@@ -39,6 +39,7 @@ class TokenPump:
         self._prompt_came = False
 
     def put(self, ids: torch.Tensor) -> None:
+        """Take the prompt's ids at the first call, then a token's (or a few) at each."""
         self._handover.check()
         if self._prompt_came:
             for token_id in ids.reshape(-1).tolist():
@@ -54,6 +55,7 @@ class TokenPump:
         self._show(self._text.feed(token_id))
 
     def end(self) -> None:
+        """Show what is left of a character that was cut."""
         self._show(self._text.end())
 
     def _show(self, piece: str) -> None:

@@ -171,7 +171,7 @@ class GenerationStream:
         return part
 
     def interrupt(self) -> None:
-        """Stop the model within a step; return at once. Any thread, any time, any number of times."""
+        """Stop the model within a step; return at once. Any thread may, at any time, repeatedly."""
         self._start = None
         self._handover.stop()
 

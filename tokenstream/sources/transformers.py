@@ -46,10 +46,15 @@ Prompt: TypeAlias = str | Sequence[Mapping[str, Any]]
 class TransformersSource:
     """A model that streams. One object serves any number of streams at once.
 
-    `model` is anything with `generate`, `tokenizer` what belongs to it; neither is changed.
+    `model` is anything with `generate` (else `InvalidOption`), `tokenizer` what belongs to
+    it; neither is changed.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not callable(getattr(model, "generate", None)):
+            raise InvalidOption(
+                f"{type(model).__name__} has no generate(): load it with AutoModelForCausalLM"
+            )
         self.model = model
         self.tokenizer = tokenizer
         self._vocabulary = Vocabulary(tokenizer)
@@ -114,7 +119,8 @@ class TransformersSource:
         text = self._vocabulary.start(ids if isinstance(prompt, str) else ())
         pump = TokenPump(handover, text)
         options = self._options(generate_kwargs)
-        self.model.generate(**inputs, **options, max_new_tokens=limit, streamer=pump)
+        generate: Any = self.model.generate  # typed as what nn.Module's attributes are
+        generate(**inputs, **options, max_new_tokens=limit, streamer=pump)
         handover.put(Usage(len(ids), pump.count))
         stopped = pump.count < limit or pump.last in _end_ids(self.model, generate_kwargs)
         handover.put(Finish("stop" if stopped else "length"))
