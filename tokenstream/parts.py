@@ -44,7 +44,10 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A fragment of a call: the first of an `index` carries `id` and `name`, `arguments` is a delta."""
+    """A fragment of a call.
+
+    The first of an `index` carries `id` and `name`; `arguments` is a delta.
+    """
 
     index: int
     id: str | None = None

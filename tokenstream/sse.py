@@ -77,7 +77,7 @@ def encode(event: Event) -> bytes:
 
 
 def comment(text: str = "") -> bytes:
-    """Return `text` as a comment and a blank line, which no reader shows: it keeps a stream alive."""
+    """Return `text` as a comment and a blank line: no reader shows it, proxies see life."""
     lines = _LINE_END.sub("\n", text).replace("\n", "\n: ")
     return utf8(f": {lines}\n\n")
 

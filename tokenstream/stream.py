@@ -14,11 +14,14 @@ from typing import Any
 
 from . import sse
 from .clock import Clock, current_clock
+from .drivers import InlineDriver, inline, place
 from .errors import AlreadyRead, DurationExceeded, InvalidOption, SourceTimeout
 from .gates import Alarm, LoopGate, ThreadGate
+from .host import Host
 from .inbox import Inbox
 from .machine import Machine
-from .pump import Host, InlineDriver, Pump, check_source, is_async, too_late
+from .opening import check_source, is_async, too_late
+from .pump import Pump
 from .result import Result
 from .schedule import Schedule
 from .wires import Wire, WireName, find_wire
@@ -116,7 +119,6 @@ class TokenStream:
         self._on_error = on_error
         self._context = contextvars.copy_context()
         self._clock: Clock = current_clock.get()
-        self._inline: InlineDriver | None = None
         self._pump: Pump | None = None
         self._inbox: Inbox
         self._machine: Machine
@@ -239,18 +241,19 @@ class TokenStream:
             raise AlreadyRead("this stream was closed before it was read: make a new one")
         self._started = True
         now = self._clock.now()
-        inline = loop is None and self._keep_alive is None and not self._may_be_async()
+        needs_no_clock = loop is None and self._keep_alive is None and not is_async(self._source)
         self._machine = Machine(self.wire, self.host.run_id, self._on_error)
         self._inbox = Inbox(self._high_water)
         self._schedule = Schedule(
             now,
             keep_alive=self._keep_alive,
-            source_timeout=None if inline else self._source_timeout,
+            source_timeout=None if needs_no_clock else self._source_timeout,
             max_duration=self._max_duration,
         )
         self._pump = pump = Pump(
             self._machine,
             self._inbox,
+            place=inline if needs_no_clock else place,
             host=self.host,
             context=self._context,
             clock=self._clock,
@@ -260,13 +263,7 @@ class TokenStream:
         # The pump knows nothing of this object: dropped, it stops its pump.
         weakref.finalize(self, pump.leave).atexit = False
         source, self._source = self._source, None
-        if inline:
-            self._inline = pump.start_inline(source)
-        else:
-            pump.start(source, loop=loop)
-
-    def _may_be_async(self) -> bool:
-        return is_async(self._source)
+        pump.start(source, loop=loop)
 
     def _step(self) -> bytes | _Wait:
         pump, inbox = self._live()
@@ -391,8 +388,8 @@ class TokenStream:
 
     def _wait(self, until: float | None) -> None:
         pump, inbox = self._live()
-        if self._inline is not None and not pump.done.done() and not inbox.finished:
-            self._inline.advance()
+        if isinstance(pump.driver, InlineDriver) and not pump.done.done():
+            pump.driver.advance()
             return
         if self._thread_gate is None:
             self._thread_gate = ThreadGate(self._clock)

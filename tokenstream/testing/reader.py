@@ -170,9 +170,9 @@ def _async_chunks(response: Any) -> AsyncIterable[bytes]:
     if callable(method := getattr(response, "aiter_raw", None)):  # httpx
         chunks: AsyncIterable[bytes] = method()
         return chunks
-    if getattr(response, "streaming", False) and isinstance(response, AsyncIterable):  # Django
-        # The content itself: the response would wrap it once more.
-        return response.streaming_content if response.is_async else _each(response)
+    if getattr(response, "streaming", False):  # Django, the content itself
+        content: Any = response.streaming_content
+        return content if isinstance(content, AsyncIterable) else _each(content)
     if isinstance(getattr(response, "content", None), bytes):
         return _each([response.content])
     if not isinstance(response, AsyncIterable):

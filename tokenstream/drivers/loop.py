@@ -1,0 +1,207 @@
+"""Where an async source runs: a task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+
+from .. import process
+from ..errors import SourceCancelled
+from ..gates import LoopGate
+from ..opening import (
+    Returns,
+    aclose_all,
+    check_source,
+    explained,
+    is_factory,
+    makes_async,
+    open_async,
+    runs_on_loop,
+)
+from ..pump import Pump, acall_on_finish
+
+__all__ = ["LoopDriver"]
+
+SLICE_SECONDS = 0.001
+"""How long an async source that never waits may hold its loop."""
+
+LOOK_EVERY = 4
+"""Tokens between two looks at the clock; the look costs as much as half a token."""
+
+
+class LoopDriver:
+    """An async source runs in a task of its own, on the reader's loop or the shared one."""
+
+    on_loop = True
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        loop = None if pump.host.shared_loop else pump.reader_loop
+        self._loop = loop or process.shared_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._gate: LoopGate
+        self._in_source = False
+        self._handed_over = False
+
+    def start(self, source: object) -> None:
+        """Begin; return at once."""
+        if not self._on_loop(lambda: self._start(source)):
+            self._pump.finished()
+
+    def wake(self) -> None:
+        """Look again."""
+        if not self._on_loop(self._wake):
+            self._pump.finished()
+
+    def interrupt(self) -> None:
+        """Cancel the source where it waits; clean-up, once begun, is left alone."""
+        if not self._on_loop(self._interrupt):
+            self._pump.finished()
+
+    def exclusively(self, change: Callable[[], None]) -> None:
+        """Make a change on the loop, where parts are fed: no lock on the way of a token."""
+        if not self._on_loop(change):
+            change()
+
+    def _on_loop(self, action: Callable[[], None]) -> bool:
+        if _running_loop() is self._loop:
+            action()
+            return True
+        try:
+            self._loop.call_soon_threadsafe(action)
+        except RuntimeError:
+            return False  # the loop is closed, and with it the task
+        return True
+
+    def _start(self, source: object) -> None:
+        self._gate = LoopGate()
+        self._task = self._loop.create_task(
+            self._run(source), name="tokenstream-pump", context=self._pump.context.copy()
+        )
+
+    def _wake(self) -> None:
+        if self._task is not None:
+            self._gate.wake()
+
+    def _interrupt(self) -> None:
+        self._wake()
+        if self._task is not None and self._in_source:
+            self._task.cancel()
+
+    async def _run(self, source: object) -> None:
+        pump = self._pump
+        try:
+            await self._pull(source)
+            if self._handed_over:
+                return
+            while pump.result is None:
+                waiter = self._gate.arm()
+                if pump.result is None:
+                    await waiter
+            await acall_on_finish(pump)
+        except asyncio.CancelledError:
+            # The loop ends while the reader's last word is awaited.
+            pump.conclude("cancelled")
+            raise
+        finally:
+            if not self._handed_over:
+                pump.finished()
+
+    async def _pull(self, source: object) -> None:
+        pump = self._pump
+        iterator: AsyncIterator[object] | None = None
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            self._in_source = not pump.stopping
+            if pump.stopping:
+                return
+            source = await self._resolve(source)
+            if self._handed_over:
+                return
+            iterator = open_async(source)
+            await self._feed(iterator)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except BaseException as error:
+            pump.end(explained(error))
+            if not isinstance(error, Exception):
+                raise  # KeyboardInterrupt and SystemExit are the loop's to answer
+        finally:
+            self._in_source = False
+            if cancelled is not None:
+                self._was_cancelled(cancelled)
+            if not self._handed_over:
+                await aclose_all(iterator, source)
+
+    def _was_cancelled(self, error: asyncio.CancelledError) -> None:
+        # Ours, or the loop's, or the source's own: in each case the source is
+        # closed next, in this task, and its clean-up must be able to await.
+        pump, task = self._pump, self._task
+        if pump.stopping:
+            return
+        reason = SourceCancelled("the source was cancelled from outside")
+        reason.__cause__ = error
+        pump.end(reason)
+        if task is not None and task.cancelling():
+            # The loop ends its tasks, and waits for this one: no word of the
+            # reader's may be waited for.
+            pump.conclude("cancelled")
+
+    async def _resolve(self, source: object) -> object:
+        pump = self._pump
+        if is_factory(source) and makes_async(source):
+            source = source()
+        if inspect.isawaitable(source) and not isinstance(source, AsyncIterable):
+            source = await source
+        if pump.host.is_response(source):
+            return Returns(source)
+        if not runs_on_loop(source, wants_async=pump.wants_async):
+            check_source(source)
+            self._handed_over = True
+            pump.hand_over(source)
+        return source
+
+    async def _feed(self, iterator: AsyncIterator[object]) -> None:
+        if isinstance(iterator, Returns):
+            self._pump.end_with(iterator.value)
+            return
+        pump, accept, look = self._pump, self._pump.accept, time.perf_counter
+        count, since = 0, look()
+        async for item in iterator:
+            if not accept(item):
+                await self._room()
+                if pump.stopping:
+                    return
+            count += 1
+            if count % LOOK_EVERY == 0 and look() - since > SLICE_SECONDS:
+                # A source that never waits must not hold the loop, nor be
+                # unstoppable: this is where its cancellation is raised.
+                await asyncio.sleep(0)
+                since = look()
+        pump.end()
+
+    async def _room(self) -> None:
+        pump, inbox = self._pump, self._pump.inbox
+        until = pump.room_deadline()
+        timer = None if until is None else pump.clock.call_at(self._loop, until, self._gate.wake)
+        try:
+            while not (pump.stopping or pump.ended or inbox.has_room()):
+                waiter = self._gate.arm()
+                inbox.producer = self._gate
+                if not inbox.has_room():
+                    await waiter
+                inbox.producer = None
+                if pump.is_past(until) and not inbox.has_room():
+                    pump.give_up()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,216 @@
+"""Where a sync source runs: a thread of its own, or the reader's thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from ..gates import ThreadGate
+from ..opening import Returns, close_all, is_factory, open_sync, runs_on_loop
+from ..parts import Interruptible
+from ..pump import Pump, call_on_finish
+
+__all__ = ["InlineDriver", "ThreadDriver"]
+
+log = logging.getLogger("tokenstream")
+
+
+class ThreadDriver:
+    """A sync source runs on a thread of its own."""
+
+    on_loop = False
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._gate = ThreadGate(pump.clock)
+        self._turn = threading.Lock()
+        self._iterator: Iterator[object] | None = None
+
+    def start(self, source: object) -> None:
+        """Begin; return at once."""
+        threading.Thread(
+            target=self._pump.context.copy().run,
+            args=(self._run, source),
+            name="tokenstream-pump",
+            daemon=True,
+        ).start()
+
+    def wake(self) -> None:
+        """Look again."""
+        self._gate.wake()
+
+    def interrupt(self) -> None:
+        """End a `next()` that says it may be ended; another ends with its next part."""
+        if isinstance(self._iterator, Interruptible):
+            self._iterator.interrupt()
+        self._gate.wake()
+
+    def exclusively(self, change: Callable[[], None]) -> None:
+        """Make a change between two parts. Only a deadline or an end ever asks for it."""
+        with self._turn:
+            change()
+
+    def accept(self, item: object) -> bool:
+        """Feed one part, unless the reader's side ends the stream meanwhile."""
+        with self._turn:
+            return self._pump.accept(item)
+
+    def _run(self, source: object) -> None:
+        life = _SyncLife(self._pump, self)
+        try:
+            for _ in life.run(source):
+                self._wait(life)
+        except BaseException as error:
+            log.exception("the host's scope raised")
+            self.exclusively(partial(self._pump.end, error))
+        finally:
+            if not life.handed_over:
+                self._pump.finished()
+
+    def _wait(self, life: _SyncLife) -> None:
+        pump, inbox = self._pump, self._pump.inbox
+        until = None if life.closed else pump.room_deadline()
+        while not life.may_go_on():
+            inbox.producer = self._gate
+            if not life.may_go_on():
+                self._gate.wait(until)
+            inbox.producer = None
+            if pump.is_past(until) and not life.may_go_on():
+                self.exclusively(pump.give_up)
+
+    def watch(self, iterator: Iterator[object]) -> None:
+        """Know what may be interrupted."""
+        self._iterator = iterator
+        if self._pump.stopping:
+            self.interrupt()
+
+
+class InlineDriver:
+    """A sync source runs in the reader's thread, a part at a time: nothing else needs a clock."""
+
+    on_loop = False
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._life = _SyncLife(pump, self)
+        self._steps: Iterator[None] = iter(())
+        self._running = False
+
+    def start(self, source: object) -> None:
+        """Begin; the first part is pulled by `advance`."""
+        self._steps = self._life.run(source)
+
+    def advance(self) -> None:
+        """Pull one part, or do what comes after the last."""
+        self._running = True
+        try:
+            for _ in self._steps:
+                return
+        finally:
+            self._running = False
+        if not self._life.handed_over:
+            self._pump.finished()
+
+    def wake(self) -> None:
+        """Do what comes after the last part, if that is what is left; pull no other."""
+        pump, life = self._pump, self._life
+        while not self._running and not pump.done.done() and life.is_ending():
+            self.advance()
+
+    def interrupt(self) -> None:
+        """Close the source, unless it is the source that interrupts."""
+        self.wake()
+
+    def exclusively(self, change: Callable[[], None]) -> None:
+        """The only thread makes a change."""
+        change()
+
+    def accept(self, item: object) -> bool:
+        """Feed one part; there never is room for another before it is read."""
+        self._pump.accept(item)
+        return False
+
+    def watch(self, iterator: Iterator[object]) -> None:
+        """There is nobody who could interrupt."""
+
+
+class _SyncLife:
+    """The life of a sync source. It yields where it must wait for the reader."""
+
+    def __init__(self, pump: Pump, driver: ThreadDriver | InlineDriver) -> None:
+        self._pump = pump
+        self._driver = driver
+        self.closed = False
+        self.handed_over = False
+
+    def may_go_on(self) -> bool:
+        """Tell whether what was waited for is there."""
+        pump = self._pump
+        if self.closed:
+            return pump.result is not None
+        return pump.stopping or pump.inbox.has_room()
+
+    def is_ending(self) -> bool:
+        """Tell whether it may go on, and not to another part."""
+        return (self.closed or self._pump.stopping) and self.may_go_on()
+
+    def run(self, source: object) -> Iterator[None]:
+        """Yield for each wait; the driver goes on once `may_go_on`."""
+        with self._pump.host.scope():
+            yield from self._pull(source)
+            self.closed = True
+            if self.handed_over:
+                return
+            while self._pump.result is None:
+                yield
+            call_on_finish(self._pump)
+
+    def _pull(self, source: object) -> Iterator[None]:
+        iterator: Iterator[object] | None = None
+        try:
+            source = self._resolve(source)
+            if self.handed_over:
+                return
+            iterator = open_sync(source)
+            self._driver.watch(iterator)
+            yield from self._feed(iterator)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            # KeyboardInterrupt and SystemExit, too: on this thread they are
+            # the source's, and the reader must not wait for ever.
+            self._driver.exclusively(partial(self._pump.end, error))
+        finally:
+            if not self.handed_over:
+                close_all(iterator, source)
+
+    def _resolve(self, source: object) -> object:
+        pump = self._pump
+        if is_factory(source):
+            source = source()
+        if pump.host.is_response(source):
+            return Returns(source)
+        if runs_on_loop(source, wants_async=pump.wants_async):
+            self.handed_over = True
+            self._driver.exclusively(partial(pump.hand_over, source))
+        return source
+
+    def _feed(self, iterator: Iterator[object]) -> Iterator[None]:
+        pump, accept = self._pump, self._driver.accept
+        try:
+            first = next(iterator)
+        except StopIteration as stop:
+            self._driver.exclusively(partial(pump.end_with, stop.value))
+            return
+        if not accept(first):
+            yield
+        while not pump.stopping:
+            try:
+                item = next(iterator)
+            except StopIteration as stop:
+                self._driver.exclusively(partial(pump.end_late, stop.value))
+                return
+            if not accept(item):
+                yield

@@ -1,0 +1,32 @@
+"""What a framework lends to the streams in it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Host"]
+
+
+def _no_response(_: object) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a framework lends to the streams in it.
+
+    scope: entered around all sync work of the stream, on the thread that does it.
+    is_response: tells a finished response, which is passed through, from a source.
+    shared_loop: run async sources on the process's shared loop, though a loop
+        runs where the stream is made: that one is about to end.
+    run_id: ids for the first event and the terminal, see `Machine`.
+    has_left: looks, from the reader's thread, whether the reader has gone.
+    """
+
+    scope: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+    is_response: Callable[[object], bool] = _no_response
+    shared_loop: bool = False
+    run_id: str | None = None
+    has_left: Callable[[], bool] | None = None

@@ -1,0 +1,170 @@
+"""What a source is, how it is opened, and how it is closed."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, TypeGuard
+
+from .errors import FinishedTooLate, ForeignLoop, NotASource
+
+__all__ = [
+    "Returns",
+    "aclose_all",
+    "check_source",
+    "close_all",
+    "explained",
+    "is_async",
+    "is_factory",
+    "makes_async",
+    "open_async",
+    "open_sync",
+    "runs_on_loop",
+    "too_late",
+]
+
+log = logging.getLogger("tokenstream")
+
+
+def check_source(source: object) -> None:
+    """Raise `NotASource` for what can't be one, before anything is started."""
+    if isinstance(source, str | bytes | bytearray | dict):
+        raise NotASource(
+            f"the source is a {type(source).__name__}, which would be streamed in "
+            f"{'keys' if isinstance(source, dict) else 'single characters'}: "
+            "give an iterable of tokens, such as [text]"
+        )
+    if inspect.isgenerator(source) and inspect.getgeneratorstate(source) == inspect.GEN_CLOSED:
+        raise NotASource("the source is a generator that is exhausted already: make a new one")
+    if inspect.isasyncgen(source) and source.ag_frame is None:
+        raise NotASource("the source is a generator that is exhausted already: make a new one")
+    if inspect.iscoroutine(source) and inspect.getcoroutinestate(source) == inspect.CORO_CLOSED:
+        raise NotASource("the source is a coroutine that was awaited already: call it again")
+    if isinstance(source, Iterable | AsyncIterable) or hasattr(source, "__getitem__"):
+        return
+    if callable(source) or inspect.isawaitable(source):
+        return
+    raise NotASource(
+        f"the source is {type(source).__name__}, which can't be iterated: give an iterable or "
+        "async iterable of tokens, an awaitable of one, or a callable that returns one"
+    )
+
+
+def is_async(source: object) -> bool:
+    """Tell whether a source can only be read on a loop, as far as it shows before it is called."""
+    if isinstance(source, AsyncIterable):
+        return not isinstance(source, Iterable)
+    return inspect.isawaitable(source) or (is_factory(source) and makes_async(source))
+
+
+def runs_on_loop(source: object, *, wants_async: bool) -> bool:
+    """Tell whether a source is read on a loop; of one that is both, the reader's kind decides."""
+    if isinstance(source, AsyncIterable) and isinstance(source, Iterable):
+        return wants_async
+    return is_async(source)
+
+
+def is_factory(source: object) -> TypeGuard[Callable[[], Any]]:
+    """Tell whether a source is to be called for the real one."""
+    return callable(source) and not isinstance(source, Iterable | AsyncIterable)
+
+
+def makes_async(source: object) -> bool:
+    """Tell whether calling it gives something for a loop, as far as can be seen before."""
+    partial_of: Any = getattr(source, "func", source)
+    function = inspect.unwrap(partial_of)
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def open_sync(source: Any) -> Iterator[object]:
+    """Return the iterator of a sync source, or raise `NotASource`."""
+    check_source(source)
+    try:
+        return iter(source)
+    except TypeError:
+        raise NotASource(
+            f"the source gave {type(source).__name__}, which can't be iterated: "
+            "return an iterable or async iterable of tokens"
+        ) from None
+
+
+def open_async(source: Any) -> AsyncIterator[object]:
+    """Return the iterator of an async source, or raise `NotASource`."""
+    check_source(source)
+    return aiter(source)
+
+
+def close_all(*things: object) -> None:
+    """Close what can be closed; what that raises is logged."""
+    for thing in _each(things):
+        close = getattr(thing, "close", None)
+        if not callable(close):
+            continue
+        try:
+            close()
+        except Exception:
+            log.exception("closing the source raised")
+
+
+async def aclose_all(*things: object) -> None:
+    """Close what can be closed, awaiting where it must be; what that raises is logged."""
+    for thing in _each(things):
+        close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
+        if not callable(close):
+            continue
+        try:
+            closing = close()
+            if inspect.isawaitable(closing):
+                await closing
+        except Exception:
+            log.exception("closing the source raised")
+
+
+def _each(things: Iterable[object]) -> Iterable[object]:
+    seen: list[object] = []
+    for thing in things:
+        if thing is not None and not any(thing is other for other in seen):
+            seen.append(thing)
+    return seen
+
+
+def explained(error: BaseException) -> BaseException:
+    """asyncio says in words only that a thing belongs to another loop, or to a closed one."""
+    words = ("attached to a different loop", "bound to a different event loop", "loop is closed")
+    if not isinstance(error, RuntimeError) or not any(word in str(error) for word in words):
+        return error
+    explained = ForeignLoop(
+        "the source belongs to another event loop than the one that reads it: "
+        "give a callable, such as `lambda: client.create(...)`, "
+        "so that it is opened where it is read"
+    )
+    explained.__cause__ = error
+    return explained
+
+
+def too_late(response: object) -> FinishedTooLate:
+    """Return the error for a response that came after the stream had begun."""
+    return FinishedTooLate(
+        f"the source returned {type(response).__name__} after the stream had begun: "
+        "return a response before the first token, and within `prime` seconds"
+    )
+
+
+class Returns:
+    """An iterator of nothing that ends with a value, for either kind of driver."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __iter__(self) -> Iterator[object]:
+        return self
+
+    def __next__(self) -> object:
+        raise StopIteration(self.value)
+
+    def __aiter__(self) -> AsyncIterator[object]:
+        return self
+
+    async def __anext__(self) -> object:
+        raise StopAsyncIteration
