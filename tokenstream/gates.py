@@ -13,7 +13,7 @@ from typing import Protocol
 
 from .clock import Clock, Timer
 
-__all__ = ["Alarm", "Gate", "LoopGate", "ThreadGate"]
+__all__ = ["Alarm", "Gate", "LoopGate", "OnLoop", "ThreadGate"]
 
 
 class Gate(Protocol):
@@ -21,6 +21,14 @@ class Gate(Protocol):
 
     def wake(self) -> None:
         """Let the one who waits go on; from any thread, at any time, more than once."""
+
+
+class OnLoop(Gate, Protocol):
+    """A gate whose one who waits is on a loop."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop."""
 
 
 class ThreadGate:
@@ -78,7 +86,7 @@ class Alarm:
     what it is set to by now. So a wait costs no timer.
     """
 
-    def __init__(self, clock: Clock, gate: LoopGate) -> None:
+    def __init__(self, clock: Clock, gate: OnLoop) -> None:
         self._clock = clock
         self._gate = gate
         self._until: float | None = None

@@ -156,7 +156,8 @@ class Machine:
         # Another kind of part ends what was cut of a character before it.
         cut = self._cut_character()
         if isinstance(item, str):
-            return cut + self._text(str(item))
+            # Of a subclass, an enum say, its text and not what it prints as.
+            return cut + self._text(str.__str__(item))
         frames = self._encoder.part(item)
         self.gathered.add(item)
         return cut + frames

@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from .headers import HEADERS
 from .machine import END_SUFFIX, Machine
-from .stream import HEADERS
 from .wires import Wire
 
 __all__ = ["Answer", "OnReconnect", "Request", "answer", "new_run_id", "run_id_for"]

@@ -116,18 +116,24 @@ class Decoder:
 
         "Once the end of the file is reached, any pending data must be discarded."
         """
+        self._check(0)  # an overflow is for ever, and holds nothing more
         events: list[Event] = []
         for line in self._lines(chunk):
-            if not line:
-                self._dispatch(events)
-            else:
+            # Before its line end came it was as large: no split makes a difference.
+            self._check(len(line))
+            if self._at_start:
+                # "one leading U+FEFF BYTE ORDER MARK character must be ignored"
+                self._at_start = False
+                line = line.removeprefix(_BOM)
+            if line:
                 self._field(line)
-                self._check(len(line))
+            else:
+                self._dispatch(events)
         self._check(self._partial_size)
         return events
 
     def _check(self, line_size: int) -> None:
-        if self._overflow or max(line_size, self._data_size + self._partial_size) > self._max_bytes:
+        if self._overflow or self._data_size + line_size > self._max_bytes:
             self._overflow = True
             raise EventTooLarge(
                 f"an event of more than {self._max_bytes} bytes: "
@@ -152,10 +158,6 @@ class Decoder:
         lines = [b"".join(self._partial), *rest]
         self._partial = [lines.pop()]
         self._partial_size = len(self._partial[0])
-        if self._at_start:
-            # "one leading U+FEFF BYTE ORDER MARK character must be ignored"
-            self._at_start = False
-            lines[0] = lines[0].removeprefix(_BOM)
         return lines
 
     def _field(self, line: bytes) -> None:
@@ -165,14 +167,16 @@ class Decoder:
         match name:
             case b"data":
                 self._data.append(value)
-                self._data_size += len(raw)
+                # "append a single U+000A LINE FEED": else lines of nothing had no bound.
+                self._data_size += len(raw) + 1
             case b"event":
-                self._event = value or None
+                # Allowed here, though not where we send: it must not kill the decoder.
+                self._event = value.replace("\0", "\ufffd") or None
             case b"id":
                 # "If the field value does not contain U+0000 NULL, then set
                 # the last event ID buffer to the field value."
                 if "\0" not in value:
-                    self._id = self.last_event_id = value
+                    self._id = value
             case b"retry":
                 # Digits past any clock's range are no time, and cost a quadratic int().
                 if value.isascii() and value.isdigit() and len(value) < 19:
@@ -181,6 +185,10 @@ class Decoder:
                 pass  # a comment has no name; "Otherwise: The field is ignored."
 
     def _dispatch(self, events: list[Event]) -> None:
+        # "Set the last event ID string of the event source to the value of the
+        # last event ID buffer": here, so that an event that was cut is missed.
+        if self._id is not None:
+            self.last_event_id = self._id
         # "If the data buffer is an empty string, set the data buffer and the
         # event type buffer to the empty string and return."
         if self._data:

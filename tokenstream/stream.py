@@ -7,9 +7,8 @@ import contextvars
 import inspect
 import logging
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from math import isfinite
-from types import MappingProxyType
 from typing import Any
 
 from . import sse
@@ -17,6 +16,7 @@ from .clock import Clock, current_clock
 from .drivers import InlineDriver, inline, place
 from .errors import AlreadyRead, DurationExceeded, InvalidOption, SourceTimeout
 from .gates import Alarm, LoopGate, ThreadGate
+from .headers import HEADERS
 from .host import Host
 from .inbox import Inbox
 from .machine import Machine
@@ -26,18 +26,9 @@ from .result import Result
 from .schedule import Schedule
 from .wires import Wire, WireName, find_wire
 
-__all__ = ["CLOSE_SECONDS", "HEADERS", "TokenStream"]
+__all__ = ["CLOSE_SECONDS", "TokenStream"]
 
 log = logging.getLogger("tokenstream")
-
-HEADERS: Mapping[str, str] = MappingProxyType(
-    {
-        "Content-Type": f"{sse.MEDIA_TYPE}; charset=utf-8",
-        # no-transform is for proxies; X-Accel-Buffering turns off nginx's buffer.
-        "Cache-Control": "no-cache, no-transform",
-        "X-Accel-Buffering": "no",
-    }
-)
 
 CLOSE_SECONDS = 1.0
 """How long `close` waits for a thread: a `next()` that blocks in C can't be ended."""
@@ -112,7 +103,7 @@ class TokenStream:
         self._keep_alive = keep_alive
         self._prime = prime
         self._source_timeout = source_timeout
-        self._send_timeout = send_timeout
+        self.send_timeout = send_timeout
         self._max_duration = max_duration
         self._high_water = high_water
         self._on_finish = on_finish
@@ -258,7 +249,7 @@ class TokenStream:
             context=self._context,
             clock=self._clock,
             on_finish=self._on_finish,
-            send_timeout=self._send_timeout,
+            send_timeout=self.send_timeout,
         )
         # The pump knows nothing of this object: dropped, it stops its pump.
         weakref.finalize(self, pump.leave).atexit = False

@@ -136,8 +136,9 @@ class _Window:
         byte = self._fallback.get(token_id)
         if byte is None:
             return self._cut_character() + self._token(token_id)
+        text = self._show_held()
         self._bytes_came = True
-        return self._show_held() + self._utf8.decode(bytes([byte]))
+        return text + self._utf8.decode(bytes([byte]))
 
     def end(self) -> str:
         return self._cut_character() + self._show_held()

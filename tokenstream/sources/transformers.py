@@ -105,7 +105,7 @@ class TransformersSource:
                 self._generate(prompt, limit, generate_kwargs, handover)
             handover.end()
         except Cancelled:
-            handover.stop()
+            handover.end()
         except BaseException as error:
             handover.end(handed_over(error))
 
@@ -206,17 +206,24 @@ def _end_ids(model: PreTrainedModel, generate_kwargs: Mapping[str, Any]) -> froz
 
 
 def _check_path(path: str | os.PathLike[str], gguf_file: str | None) -> None:
-    # transformers takes a missing folder for a model's name and asks the Hub, for minutes.
+    # transformers takes a missing folder for a model's name and asks the Hub, for a minute.
     folder = Path(path)
-    looks_local = not isinstance(path, str) or folder.is_absolute() or path.startswith(".")
-    if looks_local and not folder.is_dir():
+    if _is_no_name(path) and not folder.is_dir():
         raise _not_loaded(path, "there is no such folder")
     if gguf_file and folder.is_dir() and not (folder / gguf_file).is_file():
         raise _not_loaded(path, f"it has no file {gguf_file}")
 
 
+def _is_no_name(path: str | os.PathLike[str]) -> bool:
+    """A name on the Hub is `model` or `owner/model`."""
+    folder = Path(path)
+    if not isinstance(path, str) or path.startswith((".", "~")) or folder.is_absolute():
+        return True
+    return len(folder.parts) > 2 or (len(folder.parts) == 2 and folder.parent.is_dir())
+
+
 def _not_loaded(path: str | os.PathLike[str], reason: str) -> ModelNotLoaded:
     return ModelNotLoaded(
-        f"no model could be loaded from {os.fspath(path)!r}: {reason}. Give the folder that "
+        f"no model could be loaded from {os.fspath(path)!r}: {reason}\nGive the folder that "
         "save_pretrained wrote, with the tokenizer's files in it, or a model's name on the Hub"
     )

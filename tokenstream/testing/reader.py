@@ -155,26 +155,34 @@ def _token(event: sse.Event) -> Iterator[str]:
 
 
 def _sync_chunks(response: Any) -> Iterable[bytes]:
+    if (body := _collected(response)) is not None:
+        return [body]
     for name in ("iter_raw", "iter_encoded"):  # httpx; werkzeug
         if callable(method := getattr(response, name, None)):
             chunks: Iterable[bytes] = method()
             return chunks
-    if isinstance(getattr(response, "content", None), bytes):  # Django, not streaming
-        return [response.content]
     if not isinstance(response, Iterable):
         raise TypeError(f"{type(response).__name__} can't be read with `for`: use `async for`")
     return response
 
 
+def _collected(response: Any) -> bytes | None:
+    """Return the body of a response that is no stream, or was read by its client already."""
+    if not getattr(response, "is_stream_consumed", not getattr(response, "streaming", False)):
+        return None
+    body = getattr(response, "content", None)
+    return body if isinstance(body, bytes) else None
+
+
 def _async_chunks(response: Any) -> AsyncIterable[bytes]:
+    if (body := _collected(response)) is not None:
+        return _each([body])
     if callable(method := getattr(response, "aiter_raw", None)):  # httpx
         chunks: AsyncIterable[bytes] = method()
         return chunks
     if getattr(response, "streaming", False):  # Django, the content itself
         content: Any = response.streaming_content
         return content if isinstance(content, AsyncIterable) else _each(content)
-    if isinstance(getattr(response, "content", None), bytes):
-        return _each([response.content])
     if not isinstance(response, AsyncIterable):
         raise TypeError(f"{type(response).__name__} can't be read with `async for`: use `for`")
     return response
@@ -208,8 +216,12 @@ def _guarded(pull: Callable[[], bytes | None], timeout: float) -> bytes | None:
 
 def _close(response: Any, chunks: Iterator[bytes]) -> None:
     for thing in (chunks, response):
-        if callable(close := getattr(thing, "close", None)):
+        if callable(close := getattr(thing, "close", None)) and not _is_closed(thing):
             close()
+
+
+def _is_closed(thing: Any) -> bool:
+    return bool(getattr(thing, "is_closed", False))
 
 
 async def _aclose(response: Any, chunks: AsyncIterator[bytes]) -> None:

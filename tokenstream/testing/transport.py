@@ -20,8 +20,8 @@ class ASGITransport(httpx.AsyncBaseTransport):
 
     A send by the app returns when the chunk was read, so the app is never
     ahead of the test. Closing the response is a reader that leaves: the app
-    gets `http.disconnect`. What the app raises before its response begins is
-    raised in the client; after that it ends the body.
+    gets `http.disconnect`. What the app raises before its body is whole is
+    raised in the client.
     """
 
     def __init__(self, app: App) -> None:
@@ -39,6 +39,7 @@ class _Exchange:
         self._request = request
         self._left = asyncio.Event()
         self._body_sent = False
+        self._error: BaseException | None = None
         self._started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._chunks: asyncio.Queue[tuple[bytes, bool]] = asyncio.Queue(1)
         self._taken = asyncio.Event()
@@ -63,10 +64,9 @@ class _Exchange:
             if not self._started.done():
                 self._started.set_exception(error)
                 return
+            self._error = error
             self._left.set()
             await self._chunks.put((b"", False))
-            if not isinstance(error, Exception):
-                raise
 
     def _scope(self) -> dict[str, Any]:
         url = self._request.url
@@ -111,6 +111,8 @@ class _Exchange:
             if chunk:
                 yield chunk
             self._taken.set()
+        if self._error is not None:
+            raise self._error
 
     async def _leave(self) -> None:
         self._left.set()

@@ -4,7 +4,7 @@
 |---|---|
 | text | `{"token":" cat"}` |
 | `Reasoning` | `{"reasoning":"...","signature":"..."}` (signature where there is one) |
-| `ToolCall` | `{"tool_call":{"index":0,"id":"...","name":"...","arguments":"..."}}` (id, name: once) |
+| `ToolCall` | `{"tool_call":{"index":0,"id":"...","name":"...","arguments":"..."}}` |
 | `ToolResult` | `{"tool_result":{"id":"...","output":...,"is_error":false}}` |
 | `Source` | `{"source":{"url":"...","title":"..."}}` (title where there is one) |
 | `Step` | `{"step":true}` |

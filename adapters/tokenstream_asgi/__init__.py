@@ -1,0 +1,11 @@
+"""tokenstream for raw ASGI: a response, a decorator, and keep-alives for any app."""
+
+from __future__ import annotations
+
+from tokenstream.asgi import read_body
+
+from .decorator import token_stream
+from .keep_alive import KeepAliveMiddleware
+from .response import TokenStreamResponse
+
+__all__ = ["KeepAliveMiddleware", "TokenStreamResponse", "read_body", "token_stream"]

@@ -1,0 +1,107 @@
+"""The decorator: a handler of `(scope, receive)` becomes an ASGI app."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from typing import Any, overload
+
+from tokenstream import Wire, WireName
+from tokenstream.asgi import App, Receive, Scope, Send, Watch, request_of, send_whole
+from tokenstream.errors import BodyTooLarge, ReaderLeft
+from tokenstream.host import Host
+from tokenstream.reconnect import Answer, answer
+from tokenstream.views import AnyView, decorate, is_async_view
+from tokenstream.wires import find_wire
+
+from .response import TokenStreamResponse
+
+__all__ = ["token_stream"]
+
+
+@overload
+def token_stream(handler: AnyView, /) -> App: ...
+@overload
+def token_stream(wire: WireName | Wire = "json", **options: Any) -> Callable[[AnyView], App]: ...
+def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **options: Any) -> Any:
+    """Make an ASGI app of a handler.
+
+    The handler gets `(scope, receive)`. It may yield parts, return a source,
+    or return a finished response, which is any ASGI app. Written
+    `@token_stream`, `@token_stream("json")` or `@token_stream(wire="json", ...)`
+    with the options of `TokenStreamResponse`.
+
+    HEAD and reconnects are answered before the handler is called. A body over
+    `read_body`'s limit is answered with 413; other errors before the first part
+    are raised to the server. Lifespan is acknowledged, a websocket refused.
+    """
+    return decorate(_app, first, wire, options)
+
+
+def _app(handler: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) -> App:
+    known_wire = find_wire(wire)
+    host = Host(is_response=_is_app)
+    on_reconnect = options.get("on_reconnect", "refuse")
+
+    @functools.wraps(handler)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _not_http(scope, receive, send)
+            return
+        if whole := answer(request_of(scope), known_wire, on_reconnect):
+            await send_whole(send, whole)
+            return
+        async with Watch(receive) as watch:
+            source = _source(handler, scope, watch.receive)
+            response = TokenStreamResponse(source, known_wire, **{"host": host, **options})
+            try:
+                finished = await response.respond(scope, watch, send)
+            except BodyTooLarge as error:
+                await send_whole(send, _plain(413, str(error)))
+                return
+            except ReaderLeft:
+                return
+            if callable(finished):
+                await finished(scope, watch.receive, send)
+
+    return app
+
+
+def _source(handler: AnyView, scope: Scope, receive: Receive) -> object:
+    if is_async_view(handler) or inspect.isgeneratorfunction(handler):
+        return handler(scope, receive)  # nothing of it runs yet
+    return functools.partial(handler, scope, receive)
+
+
+def _is_app(value: object) -> bool:
+    if not callable(value) or isinstance(value, AsyncIterable):
+        return False
+    if isinstance(value, TokenStreamResponse):
+        return True
+    if isinstance(value, Iterable):
+        return False
+    try:
+        inspect.signature(value).bind("scope", "receive", "send")
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})  # before accept: 403
+        return
+    if scope["type"] != "lifespan":
+        raise ValueError(f"scope type {scope['type']!r} is unknown: this app answers http")
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _plain(status: int, text: str) -> Answer:
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
+    return Answer(status, headers, text.encode())

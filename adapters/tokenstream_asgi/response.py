@@ -1,0 +1,74 @@
+"""The response: an ASGI app that streams one source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tokenstream import TokenStream, Wire, WireName
+from tokenstream.asgi import Receive, Scope, Send, Watch, request_of, respond, send_whole
+from tokenstream.headers import merged
+from tokenstream.reconnect import OnReconnect, answer, run_id_for
+
+__all__ = ["TokenStreamResponse"]
+
+
+class TokenStreamResponse:
+    """`await TokenStreamResponse(source)(scope, receive, send)`.
+
+    source, wire, **stream_options: see `tokenstream.TokenStream`.
+    status, headers: the response's; the stream's own headers are added.
+    on_reconnect: what an EventSource that comes back gets: "refuse" (an error
+        event, then 204) or "rerun" (the generation again).
+
+    Waits for the first part, for at most `prime` seconds: what the source
+    raises until then is raised to the server, before a status is sent.
+    """
+
+    # No __dict__: FastAPI would send the attributes of what it doesn't know as JSON.
+    __slots__ = ("_headers", "_on_reconnect", "_status", "_stream")
+
+    def __init__(
+        self,
+        source: object,
+        wire: WireName | Wire = "json",
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        on_reconnect: OnReconnect = "refuse",
+        **stream_options: Any,
+    ) -> None:
+        self._stream = TokenStream(source, wire, **stream_options)
+        self._status = status
+        self._headers = headers
+        self._on_reconnect: OnReconnect = on_reconnect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        async with Watch(receive) as watch:
+            response = await self.respond(scope, watch, send)
+            if callable(response):
+                await response(scope, watch.receive, send)
+
+    async def respond(self, scope: Scope, watch: Watch, send: Send) -> object | None:
+        """Answer the request, or return the finished response that the source returned."""
+        stream = self._stream
+        request = request_of(scope)
+        if whole := answer(request, stream.wire, self._on_reconnect):
+            await stream.aclose()
+            await send_whole(send, replace(whole, headers=merged(whole.headers, self._headers)))
+            return None
+        run_id = run_id_for(request, stream.wire, self._on_reconnect)
+        stream.host = replace(stream.host, run_id=run_id)
+        headers = merged(stream.headers, self._headers)
+        return await respond(stream, watch, send, status=self._status, headers=headers)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"not a value: {self!r}")
+
+    def __repr__(self) -> str:
+        return (
+            "<tokenstream_asgi.TokenStreamResponse, an ASGI app: "
+            "in FastAPI and Starlette return tokenstream_starlette.TokenStreamResponse>"
+        )

@@ -1,0 +1,85 @@
+"""The response, as Starlette and FastAPI know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tokenstream import TokenStream, Wire, WireName, sse
+from tokenstream.asgi import Watch, request_of, respond
+from tokenstream.headers import merged
+from tokenstream.host import Host
+from tokenstream.reconnect import OnReconnect, answer, run_id_for
+
+__all__ = ["HOST", "TokenStreamResponse"]
+
+
+def _is_response(value: object) -> bool:
+    return isinstance(value, Response)
+
+
+HOST = Host(is_response=_is_response)
+
+
+class TokenStreamResponse(Response):
+    """A `starlette.responses.Response` that streams one source.
+
+    source, wire, **stream_options: see `tokenstream.TokenStream`.
+    status, headers: the response's; the stream's own headers are added.
+        `status_code` is Starlette's name for the same, which FastAPI looks for
+        in a response class when it writes its OpenAPI document.
+    background: a Starlette task (or tasks) for after the response.
+    on_reconnect: what an EventSource that comes back gets: "refuse" (an error
+        event, then 204) or "rerun" (the generation again).
+
+    Waits for the first part, for at most `prime` seconds: what the source
+    raises until then goes to the app's exception handlers.
+    """
+
+    media_type = sse.MEDIA_TYPE
+
+    def __init__(
+        self,
+        source: object,
+        wire: WireName | Wire = "json",
+        *,
+        status: int | None = None,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        background: BackgroundTask | None = None,
+        on_reconnect: OnReconnect = "refuse",
+        **stream_options: Any,
+    ) -> None:
+        self._stream = TokenStream(source, wire, **{"host": HOST, **stream_options})
+        self._on_reconnect: OnReconnect = on_reconnect
+        self.status_code = status_code if status is None else status
+        self.background = background
+        self.init_headers(merged(self._stream.headers, headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, then run the background task."""
+        await self._answer(scope, receive, send)
+        if self.background is not None:
+            await self.background()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = self._stream
+        request = request_of(scope)
+        if whole := answer(request, stream.wire, self._on_reconnect):
+            await stream.aclose()
+            headers = dict(self.headers) if whole.status != 204 else dict(whole.headers)
+            await Response(whole.body, whole.status, headers)(scope, receive, send)
+            return
+        run_id = run_id_for(request, stream.wire, self._on_reconnect)
+        stream.host = replace(stream.host, run_id=run_id)
+        async with Watch(receive) as watch:
+            finished = await respond(
+                stream, watch, send, status=self.status_code, headers=self.headers
+            )
+            if isinstance(finished, Response):
+                await finished(scope, watch.receive, send)

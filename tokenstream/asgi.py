@@ -1,0 +1,234 @@
+"""What the ASGI adapters share: the watch on `receive()`, and the body's way out.
+
+Source: the ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.x.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from .clock import current_clock
+from .errors import BodyTooLarge, ReaderLeft
+from .gates import Alarm
+from .reconnect import Answer, Request
+from .stream import TokenStream
+
+__all__ = [
+    "App",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "Watch",
+    "read_body",
+    "request_of",
+    "respond",
+    "send_whole",
+]
+
+log = logging.getLogger("tokenstream")
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_BUFFER = 1 << 16
+"""Bytes of the request's body that the watch holds for a handler that has not read them."""
+
+
+class Watch:
+    """Owns the real `receive()` from the start, and tells when the reader leaves.
+
+    `receive()` also carries the request's body: a handler reads it from this
+    object's `receive`, a bounded copy that the watch feeds. While the copy is
+    full nothing is received, and so no leaving seen.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.left = False
+        self._receive = receive
+        self._messages: deque[Message] = deque()
+        self._held = 0
+        self._changed = asyncio.Event()
+        self._when_left: Callable[[], None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Watch:
+        self._task = asyncio.create_task(self._run(), name="tokenstream-watch")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def when_left(self, callback: Callable[[], None]) -> None:
+        """Make `callback` when the reader leaves, or now if it has."""
+        self._when_left = callback
+        if self.left:
+            callback()
+
+    async def receive(self) -> Message:
+        """Return the next message of the request's body, or `http.disconnect`."""
+        while not self._messages:
+            if self.left:
+                return {"type": "http.disconnect"}
+            self._changed.clear()
+            await self._changed.wait()
+        message = self._messages.popleft()
+        self._held -= len(message.get("body", b""))
+        self._changed.set()
+        return message
+
+    async def _run(self) -> None:
+        try:
+            while (message := await self._receive())["type"] == "http.request":
+                self._messages.append(message)
+                self._held += len(message.get("body", b""))
+                self._changed.set()
+                while self._held >= BODY_BUFFER:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("receive() raised: the reader counts as gone")
+        self.left = True
+        self._changed.set()
+        if self._when_left is not None:
+            self._when_left()
+
+
+async def read_body(receive: Receive, limit: int = 1 << 20) -> bytes:
+    """Return the request's whole body.
+
+    limit: bytes (1 MiB). Raises `BodyTooLarge` past it, which the decorator
+    answers with 413, and `ReaderLeft` where the reader went away before the end.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ReaderLeft(f"the reader left after {size} bytes of the request's body")
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            raise BodyTooLarge(
+                f"the request's body is larger than {limit} bytes: raise read_body(limit=...)"
+            )
+        if not message.get("more_body", False):
+            return b"".join(pieces)
+
+
+def request_of(scope: Scope) -> Request:
+    """Return what of the request decides whether it gets a stream."""
+    headers = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
+    return Request(
+        method=scope["method"],
+        accept=headers.get(b"accept", b"").decode("latin-1"),
+        last_event_id=headers.get(b"last-event-id", b"").decode("latin-1"),
+    )
+
+
+async def send_whole(send: Send, answer: Answer) -> None:
+    """Send a response that is no stream."""
+    await _send_start(send, answer.status, answer.headers)
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+async def respond(
+    stream: TokenStream, watch: Watch, send: Send, *, status: int, headers: Mapping[str, str]
+) -> object | None:
+    """Send the stream as a response, from its first part to `on_finish`.
+
+    Waits for the first part before the status goes out: what the source raises
+    until then is raised here. Returns None, or the finished response that the
+    source returned instead, of which nothing is sent.
+    """
+    watch.when_left(stream.leave)
+    writer = _Writer(send, stream.send_timeout)
+    try:
+        if (response := await stream.aprime()) is not None:
+            return response
+        if not watch.left:
+            await writer.write_all(stream, watch, status, headers)
+    except _Gone:
+        stream.leave()
+    finally:
+        writer.close()
+        await stream.aclose()
+    return None
+
+
+class _Gone(Exception):
+    """The reader can't be written to."""
+
+
+class _Writer:
+    """Sends, and gives up where one send takes longer than it may: one lazy timer, none a write."""
+
+    def __init__(self, send: Send, timeout: float | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._send = send
+        self._timeout = timeout
+        self._clock = current_clock.get()
+        self._alarm = Alarm(self._clock, self)
+        self._task: asyncio.Task[Any] | None = None
+        self._gave_up = False
+
+    async def write_all(
+        self, stream: TokenStream, watch: Watch, status: int, headers: Mapping[str, str]
+    ) -> None:
+        await _send_start(self._write, status, headers)
+        open_ = True
+        async for chunk in stream:
+            open_ = not stream.at_end
+            await self._write({"type": "http.response.body", "body": chunk, "more_body": open_})
+        if open_ and not watch.left:
+            await self._write({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def wake(self) -> None:
+        """End the send that is under way: the alarm rings."""
+        if self._task is not None:
+            self._gave_up = True
+            self._task.cancel()
+
+    def close(self) -> None:
+        self._alarm.cancel()
+
+    async def _write(self, message: Message) -> None:
+        if self._timeout is not None:
+            self._task = asyncio.current_task()
+            self._alarm.set(self._clock.now() + self._timeout)
+        try:
+            await self._send(message)
+        except OSError as error:
+            # Servers of ASGI 2.4 raise it where the reader has gone.
+            raise _Gone from error
+        except asyncio.CancelledError:
+            if not self._gave_up or self._task is None:
+                raise
+            self._task.uncancel()
+            raise _Gone from None
+        finally:
+            self._task = None
+            self._alarm.clear()
+
+
+async def _send_start(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    raw = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": raw})

@@ -1,0 +1,1 @@
+"""The command line. `cli` imports nothing but the standard library, a command what it needs."""

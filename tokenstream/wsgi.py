@@ -1,0 +1,79 @@
+"""What the WSGI adapters share: the watch on the socket, where the server lends it.
+
+A WSGI app learns that its reader has left only when a write fails, which takes
+a second write after the reader's end. Some servers put the connection's socket
+into the environ: looked at, it tells at once.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+__all__ = ["Probe", "disconnect_probe"]
+
+Probe: TypeAlias = Callable[[], bool]
+
+_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
+
+# Waitress looks for itself, if `channel_request_lookahead` is set; else it says False.
+_WAITRESS = "waitress.client_disconnected"
+
+
+def disconnect_probe(environ: Mapping[str, Any]) -> Probe | None:
+    """Return a function that tells whether the reader has gone, None where nothing can be seen.
+
+    environ: the request's. Known are gunicorn, Werkzeug and waitress; others
+    are noticed when a write fails, which the keep-alive bounds.
+
+    The function reads no byte, does not block, and never raises. A reader that
+    only shuts down its sending side counts as gone: on the wire it looks the same.
+    """
+    if callable(asked := environ.get(_WAITRESS)):
+        return lambda: bool(asked())
+    sock = next((environ[name] for name in _SOCKETS if environ.get(name) is not None), None)
+    if sock is None:
+        return None
+    return _working(_polled if hasattr(select, "poll") and _RDHUP else _peeked, sock)
+
+
+_RDHUP: int = getattr(select, "POLLRDHUP", 0)  # Linux
+_GONE = _RDHUP | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
+
+
+def _working(look: Callable[[Any], bool], sock: Any) -> Probe | None:
+    """Look once, for what can't work here: gevent's `poll`, say, knows no POLLRDHUP."""
+    try:
+        look(sock)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+    return lambda: _safely(look, sock)
+
+
+def _safely(look: Callable[[Any], bool], sock: Any) -> bool:
+    try:
+        return look(sock)
+    except (OSError, ValueError):
+        return True  # it was a socket a moment ago: closed meanwhile
+
+
+def _polled(sock: Any) -> bool:
+    # The number is asked for each time: that of a closed socket may be another's by now.
+    number = sock.fileno()
+    if number < 0:
+        return True
+    poll = select.poll()
+    poll.register(number, _RDHUP)
+    return any(events & (_GONE | select.POLLNVAL) for _, events in poll.poll(0))
+
+
+def _peeked(sock: Any) -> bool:
+    if isinstance(sock, ssl.SSLSocket):
+        raise TypeError("a TLS socket can't be peeked into")
+    try:
+        return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
