@@ -82,7 +82,7 @@ class Pump:
         self.bytes_sent = 0  # counted by the reader's side
         self.result: Result | None = None  # there once the reader's side has settled
         self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self.driver: Driver
+        self.driver: Driver = _NoDriver()
         self.reader_loop: asyncio.AbstractEventLoop | None = None
         self.wants_async = False  # of a source that is both, take the async side
 
@@ -112,6 +112,8 @@ class Pump:
 
     def leave(self, outcome: Outcome = "disconnected") -> None:
         """The reader is gone before the terminal."""
+        if self.done.done():
+            return
         self.stopping = True
         self.settle(outcome)
         self.driver.interrupt()
@@ -281,7 +283,10 @@ async def acall_on_finish(pump: Pump) -> None:
     if pump.on_finish is None or pump.result is None or pump.response is not None:
         return
     if not inspect.iscoroutinefunction(pump.on_finish):
-        await asyncio.to_thread(_call_in_scope, pump)
+        try:
+            await asyncio.to_thread(_call_in_scope, pump)
+        except RuntimeError:
+            _call_in_scope(pump)  # the interpreter exits: there are no more threads
         return
     try:
         await pump.on_finish(pump.result)

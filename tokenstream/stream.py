@@ -14,7 +14,7 @@ from typing import Any
 from . import sse
 from .clock import Clock, current_clock
 from .drivers import InlineDriver, inline, place
-from .errors import AlreadyRead, DurationExceeded, InvalidOption, SourceTimeout
+from .errors import AlreadyRead, DurationExceeded, InvalidOption, SourceError, SourceTimeout
 from .gates import Alarm, LoopGate, ThreadGate
 from .headers import HEADERS
 from .host import Host
@@ -93,9 +93,9 @@ class TokenStream:
         _check_seconds("source_timeout", source_timeout)
         _check_seconds("send_timeout", send_timeout)
         _check_seconds("max_duration", max_duration)
-        if prime is None or not (isfinite(prime) and prime >= 0):
+        if not (_is_finite(prime) and prime >= 0):
             raise InvalidOption(f"prime={prime!r}: give seconds, 0 for not to wait")
-        if high_water < 1:
+        if not (_is_finite(high_water) and high_water >= 1):
             raise InvalidOption(f"high_water={high_water!r}: give a number of bytes above 0")
         self.wire = find_wire(wire)
         self.host = host or Host()
@@ -117,7 +117,9 @@ class TokenStream:
         self._started = False
         self._closed = False
         self._left = False
-        self._ending_until: float | None = None
+        self._ending: BaseException | None = None  # a deadline has passed
+        self._ending_until = 0.0
+        self._waited = False
         self._thread_gate: ThreadGate | None = None
         self._loop_gate: LoopGate | None = None
         self._alarm: Alarm | None = None
@@ -155,7 +157,7 @@ class TokenStream:
         while not isinstance(step := self._step(), bytes):
             if step is _END:
                 self._settle()
-                self._wait_done(None)
+                self._wait_done(self._patience(CLOSE_SECONDS))
                 raise StopIteration
             self._wait(step.until)
         return step
@@ -171,7 +173,7 @@ class TokenStream:
         while self._is_unprimed() and self._clock.now() < deadline:
             self._wait(deadline)
         if self._has_failed_early():
-            self._settle()
+            self._settle_early()
             self._wait_done(CLOSE_SECONDS)
         return self._primed()
 
@@ -193,7 +195,7 @@ class TokenStream:
         while not isinstance(step := self._step(), bytes):
             if step is _END:
                 self._settle()
-                await self._await_done(None)
+                await self._await_done(self._patience(self._clean_up_seconds()))
                 raise StopAsyncIteration
             await self._await(step.until)
         return step
@@ -205,14 +207,14 @@ class TokenStream:
         while self._is_unprimed() and self._clock.now() < deadline:
             await self._await(deadline)
         if self._has_failed_early():
-            self._settle()
+            self._settle_early()
             await self._await_done(CLEAN_UP_SECONDS)
         return self._primed()
 
     async def aclose(self) -> None:
         """Stop reading, and wait for an async source's clean-up; a thread gets a short wait."""
         if self._leave():
-            await self._await_done(CLEAN_UP_SECONDS if self._runs_on_loop() else CLOSE_SECONDS)
+            await self._await_done(self._clean_up_seconds())
         elif not self._started:
             await _aclose_unread(self._source)
 
@@ -271,8 +273,8 @@ class TokenStream:
             return frames
         if inbox.finished:
             return self._last_word(pump)
-        if self._ending_until is not None:
-            return self._wait_for_terminal(now)
+        if self._ending is not None:
+            return self._wait_for_terminal(pump, self._ending, now)
         match self._schedule.due(now, self._machine.parts):
             case "keep_alive":
                 comment = self._machine.keep_alive()
@@ -296,19 +298,21 @@ class TokenStream:
             return _END
         # It came too late for `prime`, and nothing was streamed.
         pump.error = too_late(response)
-        return self._machine.fail(pump.error)
+        frames = self._machine.fail(pump.error)
+        pump.bytes_sent += len(frames)
+        return frames
 
     def _fail(self, error: BaseException, now: float) -> None:
         pump, _ = self._live()
+        self._ending = error
         self._ending_until = now + HAND_OVER_SECONDS
         pump.fail(error)
 
-    def _wait_for_terminal(self, now: float) -> _Wait:
+    def _wait_for_terminal(self, pump: Pump, error: BaseException, now: float) -> _Wait:
         # The source's loop writes the terminal; if the source itself blocks
         # that loop, nothing is being fed there, and the reader writes it.
-        if self._ending_until is not None and now >= self._ending_until:
-            pump, _ = self._live()
-            pump.end(SourceTimeout("the source blocks its loop"))
+        if now >= self._ending_until:
+            pump.end(error)
             return _Wait(now)
         return _Wait(self._ending_until)
 
@@ -339,15 +343,21 @@ class TokenStream:
             self._alarm.cancel()
         if pump.result is not None:
             return
-        if not (inbox.finished or self._has_failed_early()):
-            pump.leave()
-            return
-        if inbox.finished and pump.error is not None:
+        if pump.error is not None:
             self._log(pump.error)
+        if inbox.finished:
+            pump.settle(pump.outcome())
+        else:
+            pump.leave()
+
+    def _settle_early(self) -> None:
+        # Not logged: it is raised, or it is a response and no error.
+        pump, _ = self._live()
         pump.settle(pump.outcome())
 
     def _log(self, error: BaseException) -> None:
-        log.error(
+        log.log(
+            logging.WARNING if isinstance(error, SourceError) else logging.ERROR,
             "stream failed after %d parts: %s",
             self._machine.parts,
             type(error).__name__,
@@ -371,9 +381,15 @@ class TokenStream:
         assert self._pump is not None
         return self._pump, self._inbox
 
-    def _runs_on_loop(self) -> bool:
+    def _clean_up_seconds(self) -> float:
         pump, _ = self._live()
-        return pump.is_on_loop()
+        return CLEAN_UP_SECONDS if pump.is_on_loop() else CLOSE_SECONDS
+
+    def _patience(self, seconds: float) -> float | None:
+        # A source that ended by itself closes, and `on_finish` runs, as long as
+        # it takes. One that was told to stop may never return from `next()`.
+        pump, _ = self._live()
+        return seconds if pump.stopping else None
 
     # The two ways to wait.
 
@@ -415,14 +431,20 @@ class TokenStream:
 
     def _wait_done(self, seconds: float | None) -> None:
         pump, _ = self._live()
-        if not pump.done.done():
+        if not pump.done.done() and not self._waited:
             pump.wait_closed(seconds)
+            self._waited = True  # what does not end in that time is not waited for twice
 
     async def _await_done(self, seconds: float | None) -> None:
         pump, _ = self._live()
-        if not pump.done.done():
+        if not pump.done.done() and not self._waited:
+            # A gate, since it may be woken when this loop is closed already;
             # `wait` cancels nothing: the pump goes on if this task can't wait.
-            await asyncio.wait({asyncio.wrap_future(pump.done)}, timeout=seconds)
+            gate = LoopGate()
+            done = gate.arm()
+            pump.done.add_done_callback(lambda _: gate.wake())
+            await asyncio.wait({done}, timeout=seconds)
+            self._waited = True
 
 
 class _Wait:
@@ -438,8 +460,12 @@ _END = _Wait(None)
 
 
 def _check_seconds(name: str, value: float | None) -> None:
-    if value is not None and not (isfinite(value) and value > 0):
+    if value is not None and not (_is_finite(value) and value > 0):
         raise InvalidOption(f"{name}={value!r}: give seconds above 0, or None to turn it off")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def _loop_runs_here() -> bool:

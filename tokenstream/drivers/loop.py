@@ -88,6 +88,7 @@ class LoopDriver:
     def _interrupt(self) -> None:
         self._wake()
         if self._task is not None and self._in_source:
+            self._in_source = False  # once: what follows is clean-up
             self._task.cancel()
 
     async def _run(self, source: object) -> None:

@@ -25,7 +25,8 @@ class ThreadDriver:
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
         self._gate = ThreadGate(pump.clock)
-        self._turn = threading.Lock()
+        # Reentrant: a collection in the middle of a part may drop the stream.
+        self._turn = threading.RLock()
         self._iterator: Iterator[object] | None = None
 
     def start(self, source: object) -> None:

@@ -115,7 +115,7 @@ function addReply() {
   const text = addMessage("assistant", "Model");
   const article = text.parentElement;
   // Busy: a screen reader waits for the whole of it.
-  text.setAttribute("aria-busy", "true");
+  following(() => text.setAttribute("aria-busy", "true"));
   return {
     text,
     fail(error) {
@@ -147,7 +147,7 @@ function setBusy(busy) {
 
 /** Change the page, and stay at its end for a reader who is there. */
 function following(change, always = false) {
-  const atEnd = chat.scrollHeight - chat.scrollTop - chat.clientHeight < 40;
+  const atEnd = chat.scrollHeight - chat.scrollTop - chat.clientHeight < 60;
   change();
   if (atEnd || always) chat.scrollTop = chat.scrollHeight;
 }
