@@ -1,0 +1,115 @@
+"""The watch on `receive()`; the rest is tested with the adapters that share it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from tokenstream.asgi import BODY_BUFFER, Message, Watch, read_body, request_of
+
+
+class Receive:
+    """A server's `receive()`: what is put in comes out, and how much was taken is known."""
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[Message] = asyncio.Queue()
+        self.taken = 0
+
+    async def __call__(self) -> Message:
+        message = await self.messages.get()
+        self.taken += 1
+        return message
+
+    def body(self, data: bytes, *, more: bool = False) -> None:
+        self.messages.put_nowait({"type": "http.request", "body": data, "more_body": more})
+
+    def disconnect(self) -> None:
+        self.messages.put_nowait({"type": "http.disconnect"})
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_handler_reads_the_body_from_the_copy() -> None:
+    receive = Receive()
+    receive.body(b"he", more=True)
+    receive.body(b"llo")
+    async with Watch(receive) as watch:
+        assert await read_body(watch.receive) == b"hello"
+
+
+async def test_leaving_is_told_at_once_and_stays_told() -> None:
+    receive = Receive()
+    left: list[str] = []
+    async with Watch(receive) as watch:
+        watch.when_left(lambda: left.append("early"))
+        waiting = asyncio.create_task(watch.receive())
+        await settled()
+        assert not watch.left
+        receive.disconnect()
+        assert (await waiting)["type"] == "http.disconnect"
+        assert watch.left
+        assert left == ["early"]
+        watch.when_left(lambda: left.append("late"))
+        assert left == ["early", "late"]
+        assert (await watch.receive())["type"] == "http.disconnect"
+
+
+async def test_the_copy_is_bounded() -> None:
+    receive = Receive()
+    for _ in range(100):
+        receive.body(b"x" * 4096, more=True)
+    async with Watch(receive) as watch:
+        await settled()
+        assert receive.taken == BODY_BUFFER // 4096
+        for _ in range(50):
+            await watch.receive()
+            await settled()
+        assert 50 <= receive.taken <= 50 + BODY_BUFFER // 4096
+
+
+async def test_a_receive_that_raises_is_a_reader_that_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def receive() -> Message:
+        raise RuntimeError("a broken server")
+
+    async with Watch(receive) as watch:
+        assert (await watch.receive())["type"] == "http.disconnect"
+    assert "a broken server" in caplog.text
+
+
+async def test_the_watch_ends_with_the_request() -> None:
+    before = asyncio.all_tasks()
+    async with Watch(Receive()):
+        await settled()
+        assert len(asyncio.all_tasks() - before) == 1
+    await settled()
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(
+    "accept, expected",
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream; q=0.5, */*", True),
+        ("text/event-stream;q=0", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("", False),
+    ],
+)
+def test_what_accepts_events(accept: str, expected: bool) -> None:
+    scope: dict[str, Any] = {"method": "GET", "headers": [(b"Accept", accept.encode())]}
+    assert request_of(scope).accepts_events is expected
+
+
+def test_a_header_that_is_not_text_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    scope = {"method": "GET", "headers": [(b"last-event-id", b"\xff\xfe")]}
+    with caplog.at_level(logging.DEBUG):
+        assert request_of(scope).last_event_id == "\xff\xfe"
