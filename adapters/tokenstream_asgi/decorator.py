@@ -23,7 +23,9 @@ __all__ = ["token_stream"]
 @overload
 def token_stream(handler: AnyView, /) -> App: ...
 @overload
-def token_stream(wire: WireName | Wire = "json", **options: Any) -> Callable[[AnyView], App]: ...
+def token_stream(wire: WireName | Wire, /, **options: Any) -> Callable[[AnyView], App]: ...
+@overload
+def token_stream(*, wire: WireName | Wire = ..., **options: Any) -> Callable[[AnyView], App]: ...
 def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **options: Any) -> Any:
     """Make an ASGI app of a handler.
 
@@ -62,7 +64,7 @@ def _app(handler: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) ->
                 return
             except ReaderLeft:
                 return
-            if callable(finished):
+            if finished is not None:
                 await finished(scope, watch.receive, send)
 
     return app

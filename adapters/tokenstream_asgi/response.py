@@ -48,10 +48,10 @@ class TokenStreamResponse:
         """Answer the request."""
         async with Watch(receive) as watch:
             response = await self.respond(scope, watch, send)
-            if callable(response):
+            if response is not None:
                 await response(scope, watch.receive, send)
 
-    async def respond(self, scope: Scope, watch: Watch, send: Send) -> object | None:
+    async def respond(self, scope: Scope, watch: Watch, send: Send) -> Any:
         """Answer the request, or return the finished response that the source returned."""
         stream = self._stream
         request = request_of(scope)

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, overload
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tokenstream import Wire, WireName
@@ -24,7 +25,11 @@ P = ParamSpec("P")
 def token_stream(view: Callable[P, Any], /) -> Callable[P, Any]: ...
 @overload
 def token_stream(
-    wire: WireName | Wire = "json", **options: Any
+    wire: WireName | Wire, /, **options: Any
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]: ...
+@overload
+def token_stream(
+    *, wire: WireName | Wire = ..., **options: Any
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]: ...
 def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **options: Any) -> Any:
     """Make an endpoint stream.
@@ -45,6 +50,7 @@ def _endpoint(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) 
     starts_lazily = is_async_view(view) or inspect.isgeneratorfunction(view)
 
     async def endpoint(*args: Any, **kwargs: Any) -> Response:
+        await _read_body(*args, *kwargs.values())
         source = (
             view(*args, **kwargs)  # nothing of it runs yet
             if starts_lazily
@@ -58,6 +64,16 @@ def _endpoint(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) 
     vars(endpoint).pop("__wrapped__")
     vars(endpoint)["__signature__"] = _signature(view)
     return endpoint
+
+
+async def _read_body(*arguments: object) -> None:
+    """Let the request keep its body: the view runs when the watch has taken over `receive()`."""
+    for request in arguments:
+        if isinstance(request, Request):
+            try:
+                await request.body()
+            except RuntimeError:
+                pass  # FastAPI has read it, as a form, for the view's parameters
 
 
 def _signature(view: AnyView) -> inspect.Signature:

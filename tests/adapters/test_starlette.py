@@ -20,11 +20,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from tokenstream_starlette import TokenStreamResponse, token_stream
 
 from tokenstream.errors import NotASource
 from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, forever, read_stream
 from tokenstream.testing.transport import ASGITransport
+from tokenstream_starlette import TokenStreamResponse, token_stream
 
 KINDS = pytest.mark.parametrize("kind", [ScriptedSource, AsyncScriptedSource])
 
@@ -193,6 +193,40 @@ async def test_an_error_before_the_first_part_is_an_http_error(style: str) -> No
     async with client(app) as http:
         response = await http.get("/")
     assert (response.status_code, response.json()) == (429, {"detail": "later"})
+
+
+async def test_the_view_reads_the_requests_body() -> None:
+    @token_stream
+    async def coroutine(request: Request) -> list[str]:
+        return list((await request.json())["words"])
+
+    @token_stream
+    async def generator(request: Request) -> AsyncIterator[str]:
+        async for piece in request.stream():
+            yield piece.decode()
+
+    app = Starlette(
+        routes=[Route("/c", coroutine, methods=["POST"]), Route("/g", generator, methods=["POST"])]
+    )
+    async with client(app) as http:
+        words = read_stream(await http.post("/c", json={"words": ["a", "b"]})).read()
+        pieces = read_stream(await http.post("/g", content="a b")).read()
+    assert words.tokens == ["a", "b"]
+    assert pieces.text == "a b"
+
+
+async def test_a_form_that_fastapi_has_read() -> None:
+    app = FastAPI()
+
+    @app.post("/")
+    @token_stream
+    async def view(request: Request, q: Annotated[str, fastapi.Form()]) -> AsyncIterator[str]:
+        yield q
+        yield str((await request.form())["q"])
+
+    async with client(app) as http:
+        reply = read_stream(await http.post("/", data={"q": "hi"})).read()
+    assert reply.tokens == ["hi", "hi"]
 
 
 async def test_a_finished_response_passes_through() -> None:

@@ -1,0 +1,92 @@
+"""What the apps serve, and what the tests are told of it.
+
+A source belongs to a run, which a test names in its URLs: so any number of
+tests share one server, and none sees another's sources.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import count
+from typing import Any
+
+from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource
+
+__all__ = ["INLINE", "KEPT", "QUIET", "Busy", "Run", "aecho", "echo", "run_of"]
+
+# No keep-alive may help out a stream that is held back.
+QUIET: dict[str, Any] = {"keep_alive": 120.0}
+KEPT: dict[str, Any] = {"keep_alive": 0.2}
+INLINE: dict[str, Any] = {"keep_alive": None}
+
+KINDS = {"sync": ScriptedSource, "async": AsyncScriptedSource}
+
+
+class Busy(Exception):
+    """What each app answers with 503."""
+
+
+def locked(tokens: int) -> Iterator[object]:
+    """Yield a token; each later one takes a permit."""
+    yield "t0"
+    for number in range(1, tokens):
+        yield WAIT
+        yield f"t{number}"
+
+
+SCRIPTS: Mapping[str, Any] = {
+    "five": lambda: locked(5),
+    "endless": lambda: (step for number in count() for step in (f"t{number}", WAIT)),
+    "fails-before": lambda: iter([LookupError("secret")]),
+    "busy-before": lambda: iter([Busy("come back")]),
+    "fails-after": lambda: iter(["t0", LookupError("secret")]),
+}
+
+
+class Run:
+    """The sources that one test has asked for. called: views that were called."""
+
+    def __init__(self) -> None:
+        self.called = 0
+        self._sources: list[ScriptedSource | AsyncScriptedSource] = []
+
+    def source(self, kind: str, script: str) -> Any:
+        """Return a new source."""
+        source = KINDS[kind](script=SCRIPTS[script]())
+        self._sources.append(source)
+        return source
+
+    def release(self) -> None:
+        """Give each source a permit."""
+        for source in self._sources:
+            source.release()
+
+    def state(self) -> dict[str, Any]:
+        """Return what `/state` tells."""
+        return {
+            "called": self.called,
+            "started": sum(source.started.is_set() for source in self._sources),
+            "closed": sum(source.closed.is_set() for source in self._sources),
+            "yielded": sum(source.yielded for source in self._sources),
+            "threads": sorted(set().union(*(source.threads for source in self._sources))),
+        }
+
+
+_runs: defaultdict[str, Run] = defaultdict(Run)
+
+
+def run_of(query: Mapping[str, str]) -> Run:
+    """Return the run that a request names."""
+    return _runs[query["run"]]
+
+
+def echo(body: bytes) -> Iterator[str]:
+    """Yield a body's words."""
+    yield from body.decode().split()
+
+
+async def aecho(body: bytes) -> AsyncIterator[str]:
+    """Yield a body's words."""
+    for word in body.decode().split():
+        yield word

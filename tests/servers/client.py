@@ -1,0 +1,67 @@
+"""A reader over a real socket, and the way to a run's `/release` and `/state`."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tokenstream.testing import StreamReader, read_stream
+
+__all__ = ["EVENTS", "WATCHDOG", "Visit", "wait_until"]
+
+WATCHDOG = 20.0
+"""Seconds after which a test fails: nothing that works comes near to it."""
+
+EVENTS = {"Accept": "text/event-stream"}
+
+
+class Visit:
+    """One test's visit to a site: a run of its own, with its sources and its permits."""
+
+    def __init__(self, http: httpx.Client, url: str) -> None:
+        self._http = http
+        self._url = url
+        self._run = {"run": uuid.uuid4().hex}
+
+    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send a request, and read its answer to the end."""
+        return self._http.request(method, self._url + path, params=self._run, **request)
+
+    def stream(
+        self, method: str, path: str, **request: Any
+    ) -> AbstractContextManager[httpx.Response]:
+        """Send a request, and return its answer, unread."""
+        return self._http.stream(method, self._url + path, params=self._run, **request)
+
+    def release(self) -> None:
+        """Give each source of the run a permit."""
+        self.send("POST", "/release").raise_for_status()
+
+    def state(self) -> dict[str, Any]:
+        """Return what became of the run's sources."""
+        state: dict[str, Any] = self.send("GET", "/state").raise_for_status().json()
+        return state
+
+    @contextmanager
+    def reading(self, path: str, method: str = "POST", **request: Any) -> Iterator[StreamReader]:
+        """Open a stream, which must be one; leaving the block is a reader that leaves."""
+        with self.stream(method, path, **request) as response:
+            assert response.status_code == 200, response.read()
+            assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+            assert response.headers.get("content-encoding", "identity") == "identity"
+            yield read_stream(response, timeout=2 * WATCHDOG)
+
+
+def wait_until(holds: Callable[[], bool], why: str) -> None:
+    """Look again and again; fail when it takes too long."""
+    deadline = time.monotonic() + WATCHDOG
+    while not holds():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{why}: not within {WATCHDOG} s")
+        time.sleep(0.02)

@@ -1,0 +1,83 @@
+"""nginx in front, as a distribution configures it: the page's `proxy_pass` and nothing else.
+
+It speaks HTTP/1.0 to what is behind it, and keeps an answer that ends with the
+connection until some kilobytes of it are there, unless a header forbids it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from ..needs import need_program
+from .client import EVENTS, Visit, wait_until
+from .conftest import Farm
+from .sites import PAGE, SITES, Site
+
+BEHIND = [
+    site for site in SITES if str(site) == "uvicorn-h11-asgi" or site.server.startswith("gunicorn")
+]
+
+(LOCATION,) = re.findall(r"^```nginx\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+
+# Its own folder for all that it writes; one process, so that it needs no other user.
+CONFIG = """
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {
+        listen 127.0.0.1:{port};
+        {location}
+    }
+}
+"""
+
+
+@pytest.fixture(params=BEHIND, ids=str)
+def site(request: pytest.FixtureRequest) -> Site:
+    site: Site = request.param
+    return site
+
+
+@pytest.fixture
+def visit(site: Site, farm: Farm, http: httpx.Client) -> Visit:
+    nginx = need_program("nginx")
+    location = LOCATION.replace("http://127.0.0.1:8000", farm.server(site).url)
+    config = CONFIG.replace("{location}", location)
+    command = [nginx, "-p", ".", "-c", "nginx.conf", "-e", "stderr"]
+    front = farm.start(f"nginx-{site}", command, files={"nginx.conf": config})
+    farm.outputs()
+    return Visit(http, front.url)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_lock_step(visit: Visit, kind: str) -> None:
+    with visit.reading(f"/returning/{kind}/five") as reader:
+        for _ in reader:
+            visit.release()
+    assert reader.transcript.text == "t0t1t2t3t4"
+    assert reader.transcript.done
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_reader_that_leaves(visit: Visit, kind: str) -> None:
+    with visit.reading(f"/returning/{kind}/endless", "GET", headers=EVENTS) as reader:
+        for _ in reader:
+            break
+
+    def is_closed() -> bool:
+        visit.release()
+        return bool(visit.state()["closed"])
+
+    wait_until(is_closed, "the source was closed")
