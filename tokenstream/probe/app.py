@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any, TypeAlias
 
-from tokenstream_asgi import read_body, token_stream
-
 from tokenstream import Result
 from tokenstream.asgi import App, Receive, Scope, Send, send_whole
 from tokenstream.errors import BodyTooLarge, PromptTooLong, ReaderError
 from tokenstream.reconnect import Answer
 from tokenstream.sse import utf8
+from tokenstream_asgi import read_body, token_stream
 
 __all__ = ["BODY_LIMIT", "MESSAGE_LIMIT", "Model", "chat_app"]
 

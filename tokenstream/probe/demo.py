@@ -78,8 +78,9 @@ def _smollm2(console: Console) -> _Answerer:
             llm = smollm2.load(progress=steps)
     except (ModelNotLoaded, ImportError) as error:
         raise CommandFailed(f"{error}\nWithout a model: --source builtin") from error
+    # Not sampled, so that each start says the same; the penalty keeps it out of loops.
     model = partial(
-        llm.stream, max_new_tokens=MAX_NEW_TOKENS, do_sample=True, temperature=0.2, top_p=0.9
+        llm.stream, max_new_tokens=MAX_NEW_TOKENS, do_sample=False, repetition_penalty=1.1
     )
     return _Answerer(model, "SmolLM2-135M-Instruct")
 

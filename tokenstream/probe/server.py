@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from types import TracebackType
@@ -30,11 +31,17 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:
-        why = error.strerror or str(error)
         raise CommandFailed(
-            f"can't serve on {host} port {port} ({why}): choose another with --port, "
+            f"can't serve on {host} port {port} ({_why(error)}): choose another with --port, "
             "0 for a free one, or --host"
         ) from error
+
+
+def _why(error: OSError) -> str:
+    # create_server puts the address into `strerror`, a failed look-up its own number into `errno`.
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 class Server:
@@ -50,6 +57,9 @@ class Server:
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
         )
         self._server = uvicorn.Server(config)
+        # Not the thread's own `join`: in Python 3.11 one that Ctrl-C interrupts takes the thread
+        # for ended, and the next one does not wait.
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tokenstream-demo", daemon=True)
 
     def __enter__(self) -> Server:
@@ -64,17 +74,20 @@ class Server:
     ) -> None:
         self._server.should_exit = True
         process.shut_down()  # readers get an error frame and the end
-        self._thread.join()
+        self._ended.wait()
         self._socket.close()
 
     def wait(self) -> None:
         """Serve until Ctrl-C."""
-        while self._thread.is_alive():
-            # On Windows a wait with no end can't be interrupted.
-            self._thread.join(1.0)
+        # On Windows a wait with no end can't be interrupted.
+        while not self._ended.wait(1.0):
+            pass
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._socket])
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._ended.set()
 
 
 def _url(listening: socket.socket) -> str:

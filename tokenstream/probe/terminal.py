@@ -84,12 +84,12 @@ class LastResults:
 
 def type_reply(console: Console, url: str, prompt: str) -> str:
     """Ask the endpoint at `url`, print each token as it comes, and return the whole text."""
-    console.out(f"> {_printable(console, prompt)}", style="bold", highlight=False)
+    console.out(f"> {_printable(prompt)}", style="bold", highlight=False)
     pieces = []
     try:
         for token in read_reply(url, prompt):
             pieces.append(token)
-            console.out(_printable(console, token), end="", highlight=False)
+            _write(console, token)
     finally:
         console.print()
     return "".join(pieces)
@@ -143,7 +143,13 @@ def numbers(result: Result) -> str:
     return " · ".join([*figures, result.finish_reason or result.outcome])
 
 
-def _printable(console: Console, text: str) -> str:
-    """Return `text` with nothing in it that steers a terminal, or that it can't show."""
-    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
-    return kept.encode(console.encoding, "replace").decode(console.encoding)
+def _write(console: Console, token: str) -> None:
+    # Not by rich: it would make spaces of a tab, as if each token began a line.
+    encoding = console.encoding
+    console.file.write(_printable(token).encode(encoding, "replace").decode(encoding))
+    console.file.flush()
+
+
+def _printable(text: str) -> str:
+    """Return `text` with nothing in it that steers a terminal."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")

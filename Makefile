@@ -1,0 +1,72 @@
+# make demo    a chat page with a real model on 127.0.0.1:8000; ARGS go to tokenstream demo
+# make test    the environment (made once), then the whole suite; ARGS go to pytest
+# make lint    ruff, mypy, pyright
+# make format  ruff, which rewrites the files
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= test,transformers,demo,django,flask,starlette
+LINTERS = ruff mypy "pyright[nodejs]" django-stubs
+ARGS ?=
+
+BIN = $(VENV)/bin
+# The constraints hold for every install: a torch of pip's own choice takes gigabytes.
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+INSTALLED = $(VENV)/.installed
+LINTABLE = $(VENV)/.lintable
+
+.PHONY: help test lint format install test-wheel clean demo
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(LINTABLE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(LINTABLE)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(INSTALLED) $(LINTABLE)
+
+# Installed anew only when one of the two files has changed: no network is needed otherwise.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("tokenstream needs Python 3.11 or later, this is " + sys.version.split()[0] + ": make test PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e ".[$(EXTRAS)]"
+	@touch $@
+
+$(LINTABLE): $(INSTALLED)
+	$(PIP) $(LINTERS)
+	@touch $@
+
+# The suite against the wheel, as it is built from the sdist, where the source tree can't be
+# imported: a file that is missing from either is seen. All else comes from $(VENV).
+WHEEL = build/wheel
+WHEEL_PYTHON = $(WHEEL)/venv/bin/python
+SITE = import sysconfig; print(sysconfig.get_path("purelib"))
+FROM_WHEEL = import sys, tokenstream; assert tokenstream.__file__.startswith(sys.prefix)
+TREE = $(wildcard tests docs example_projects benchmarks pyproject.toml *.md LICENSE)
+
+test-wheel: $(INSTALLED)
+	@rm -rf $(WHEEL)
+	@mkdir -p $(WHEEL)/run
+	@$(BIN)/python -m build --no-isolation --outdir $(WHEEL)/dist . >$(WHEEL)/build.log 2>&1 || { cat $(WHEEL)/build.log; exit 1; }
+	@$(BIN)/python -m venv --without-pip $(WHEEL)/venv
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet --python $(WHEEL_PYTHON) install --no-deps $(WHEEL)/dist/*.whl
+	@$(BIN)/python -c '$(SITE)' >"$$($(WHEEL_PYTHON) -c '$(SITE)')/dependencies.pth"
+	@cp -r $(TREE) $(WHEEL)/run
+	@cd $(WHEEL)/run && "$(CURDIR)/$(WHEEL_PYTHON)" -c '$(FROM_WHEEL)'
+	@cd $(WHEEL)/run && "$(CURDIR)/$(WHEEL_PYTHON)" -m pytest $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m tokenstream demo $(ARGS)
