@@ -25,5 +25,5 @@ def run_page(page: str, **names: Any) -> dict[str, Any]:
     blocks = python_blocks(page)
     assert blocks, f"{page} has no Python blocks"
     for block in blocks:
-        exec(compile(block, page, "exec"), namespace)  # noqa: S102
+        exec(compile(block, page, "exec"), namespace)
     return namespace

@@ -126,7 +126,7 @@ async def read_body(receive: Receive, limit: int = 1 << 20) -> bytes:
         size += len(pieces[-1])
         if size > limit:
             raise BodyTooLarge(
-                f"the request's body is larger than {limit} bytes: raise read_body(limit=...)"
+                f"the request's body is larger than {limit} bytes, which is the limit here"
             )
         if not message.get("more_body", False):
             return b"".join(pieces)

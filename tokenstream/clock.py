@@ -24,14 +24,17 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return seconds since some moment."""
+        ...
 
     def acquire(self, lock: threading.Lock, until: float | None) -> bool:
         """Block this thread for `lock`, no longer than `until`; return whether it was had."""
+        ...
 
     def call_at(
         self, loop: asyncio.AbstractEventLoop, when: float, callback: Callable[[], object]
     ) -> Timer:
         """Make `callback` on `loop`, which is the running one, at `when`."""
+        ...
 
 
 class _SystemClock:

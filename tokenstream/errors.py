@@ -12,7 +12,8 @@ TokenStreamError
         FinishedTooLate       (RuntimeError)  a response was returned after the stream had begun
         LostInFork            (RuntimeError)  the process forked while the stream was open
         EventTooLarge         (ValueError)    the decoder met an event over its bound
-        ChannelFull           (RuntimeError)  `send_nowait` where the reader is behind
+        ChannelFull           (RuntimeError)  the channel's reader is behind, and no wait is left
+        ChannelClosed         (RuntimeError)  a part was sent after the channel's end
     SourceError             the thing that yields tokens
         SourceTimeout         (TimeoutError)  no part for `source_timeout` seconds
         DurationExceeded      (TimeoutError)  the stream lasted `max_duration` seconds
@@ -30,6 +31,7 @@ from __future__ import annotations
 __all__ = [
     "AlreadyRead",
     "BodyTooLarge",
+    "ChannelClosed",
     "ChannelFull",
     "DurationExceeded",
     "EventTooLarge",
@@ -104,6 +106,10 @@ class EventTooLarge(UsageError, ValueError):
 
 class ChannelFull(UsageError, RuntimeError):
     """The channel holds as many parts as it may, and the caller would not wait."""
+
+
+class ChannelClosed(UsageError, RuntimeError):
+    """A part was sent to a channel that had been closed already."""
 
 
 class SourceError(TokenStreamError):

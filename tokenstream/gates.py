@@ -29,6 +29,7 @@ class OnLoop(Gate, Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop."""
+        ...
 
 
 class ThreadGate:

@@ -23,6 +23,8 @@ class Host:
         runs where the stream is made: that one is about to end.
     run_id: ids for the first event and the terminal, see `Machine`.
     has_left: looks, from the reader's thread, whether the reader has gone.
+    inline: run a sync source that needs no clock in the reader's own thread; not
+        where one thread primes the stream and a loop then reads it.
     """
 
     scope: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
@@ -30,3 +32,4 @@ class Host:
     shared_loop: bool = False
     run_id: str | None = None
     has_left: Callable[[], bool] | None = None
+    inline: bool = True

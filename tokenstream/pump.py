@@ -193,9 +193,9 @@ class Pump:
         else:
             self.end()
 
-    def hand_over(self, source: object) -> None:
-        """Let the other kind of driver go on with `source`, which has been called by now."""
-        self._begin(source)
+    def hand_over(self, source: object, driver: Driver | None = None) -> None:
+        """Let another driver go on with `source`, which has been called by now."""
+        self._begin(source, driver)
 
     def room_deadline(self) -> float | None:
         """Return when a reader that makes no room counts as gone."""
@@ -241,8 +241,8 @@ class Pump:
             bytes_sent=self.bytes_sent,
         )
 
-    def _begin(self, source: object) -> None:
-        self.driver = self._place(source, self)
+    def _begin(self, source: object, driver: Driver | None = None) -> None:
+        self.driver = driver or self._place(source, self)
         self.driver.start(source)
 
 
@@ -272,7 +272,10 @@ def call_on_finish(pump: Pump) -> None:
     try:
         awaitable = pump.on_finish(pump.result)
         if inspect.isawaitable(awaitable):
-            loop = pump.reader_loop or process.shared_loop()
+            # An async view's loop may be over by now: then the host said so.
+            loop = None if pump.host.shared_loop else pump.reader_loop
+            if loop is None or not loop.is_running():
+                loop = process.shared_loop()
             asyncio.run_coroutine_threadsafe(_awaited(awaitable), loop).result()
     except Exception:
         log.exception("on_finish raised")

@@ -28,11 +28,12 @@ class Schedule:
         self._last_part = now
         self._parts = 0
 
-    def wrote(self, now: float, *, part: bool) -> None:
-        """Bytes went out, of parts or only of a comment."""
+    def wrote(self, now: float, parts: int | None = None) -> None:
+        """Bytes went out: only a comment, or of parts, of which so many came so far."""
         self._last_write = now
-        if part:
+        if parts is not None:
             self._last_part = now
+            self._parts = parts
 
     def next(self) -> float | None:
         """Return when something is due, None if never."""

@@ -234,13 +234,14 @@ class TokenStream:
             raise AlreadyRead("this stream was closed before it was read: make a new one")
         self._started = True
         now = self._clock.now()
-        needs_no_clock = loop is None and self._keep_alive is None and not is_async(self._source)
+        may_inline = loop is None and self.host.inline
+        needs_no_clock = may_inline and self._keep_alive is None and not is_async(self._source)
         self._machine = Machine(self.wire, self.host.run_id, self._on_error)
         self._inbox = Inbox(self._high_water)
         self._schedule = Schedule(
             now,
             keep_alive=self._keep_alive,
-            source_timeout=None if needs_no_clock else self._source_timeout,
+            source_timeout=self._source_timeout,
             max_duration=self._max_duration,
         )
         self._pump = pump = Pump(
@@ -266,7 +267,7 @@ class TokenStream:
             return self._last_word(pump)
         now = self._clock.now()
         if frames := inbox.take():
-            self._schedule.wrote(now, part=True)
+            self._schedule.wrote(now, self._machine.parts)
             if self._schedule.over(now) and not inbox.finished:
                 self._fail(DurationExceeded(f"the stream lasted {self._max_duration} seconds"), now)
             pump.bytes_sent += len(frames)
@@ -278,10 +279,10 @@ class TokenStream:
         match self._schedule.due(now, self._machine.parts):
             case "keep_alive":
                 comment = self._machine.keep_alive()
-                self._schedule.wrote(now, part=False)
+                self._schedule.wrote(now)
                 pump.bytes_sent += len(comment)
                 return comment
-            case "source_timeout":
+            case "source_timeout" if not isinstance(pump.driver, InlineDriver):
                 self._fail(
                     SourceTimeout(f"the source gave no part for {self._source_timeout} seconds"),
                     now,
@@ -330,7 +331,7 @@ class TokenStream:
 
     def _primed(self) -> object | None:
         pump, _ = self._live()
-        self._schedule.wrote(self._clock.now(), part=False)
+        self._schedule.wrote(self._clock.now())
         if not self._has_failed_early():
             return None
         if pump.error is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from .wires import Wire, WireName
 
@@ -27,10 +27,16 @@ def decorate(
     """
     if view_or_wire is None:
         return lambda view: wrap(view, wire, options)
-    if isinstance(view_or_wire, str | Wire):
-        name = view_or_wire
+    if not _is_view(view_or_wire):
+        name: Any = view_or_wire
         return lambda view: wrap(view, name, options)
     return wrap(view_or_wire, wire, options)
+
+
+def _is_view(thing: object) -> TypeGuard[AnyView]:
+    # A wire's class is callable, too, and no wire object.
+    is_wire_class = isinstance(thing, type) and issubclass(thing, Wire)
+    return callable(thing) and not is_wire_class
 
 
 def is_async_view(view: AnyView) -> bool:

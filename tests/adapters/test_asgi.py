@@ -12,7 +12,6 @@ import fastapi
 import httpx
 import pytest
 from starlette.testclient import TestClient
-from tokenstream_asgi import KeepAliveMiddleware, TokenStreamResponse, read_body, token_stream
 
 from tokenstream import Data, OpenAIChat, Result, TokenStream
 from tokenstream.errors import BodyTooLarge, InvalidOption, ReaderLeft, UnknownWire
@@ -25,6 +24,7 @@ from tokenstream.testing import (
     read_stream,
 )
 from tokenstream.testing.transport import ASGITransport
+from tokenstream_asgi import KeepAliveMiddleware, TokenStreamResponse, read_body, token_stream
 
 EVENTS = {"accept": "text/event-stream"}
 KINDS = pytest.mark.parametrize("kind", [ScriptedSource, AsyncScriptedSource])
@@ -65,10 +65,12 @@ async def test_tokens_arrive_one_by_one(kind: Any) -> None:
 async def test_a_reader_that_leaves_stops_the_source(kind: Any) -> None:
     results: list[Result] = []
     source = kind("a", WAIT, "b") if kind is AsyncScriptedSource else kind(script=forever())
-    async with serving(source, on_finish=results.append) as http:
-        async with http.stream("POST", "/") as response:
-            async for _ in read_stream(response, limit=1):
-                pass
+    async with (
+        serving(source, on_finish=results.append) as http,
+        http.stream("POST", "/") as response,
+    ):
+        async for _ in read_stream(response, limit=1):
+            pass
     assert await closed(source)
     assert [result.outcome for result in results] == ["disconnected"]
 
@@ -411,7 +413,7 @@ def test_bad_options_are_errors_where_they_are_written() -> None:
     with pytest.raises(UnknownWire, match="json, text, openai-chat"):
         TokenStreamResponse(["a"], "jsonl")
     with pytest.raises(UnknownWire):
-        token_stream(wire="jsonl")(lambda scope, receive: None)  # type: ignore[call-overload]
+        token_stream(wire="jsonl")(lambda scope, receive: None)
     with pytest.raises(InvalidOption, match="keep_alive=-1"):
         TokenStreamResponse(["a"], keep_alive=-1)
     with pytest.raises(InvalidOption, match="interval=0"):
@@ -487,22 +489,24 @@ async def _read_idle(app: Any, event: asyncio.Event, method: str = "GET") -> byt
     """Read until the app waits, let 40 s pass, 10 at a time, release it, and read the rest."""
     got: list[bytes] = []
     with FakeClock() as clock:
-        async with client(KeepAliveMiddleware(app, interval=15)) as http:
-            async with http.stream(method, "/") as response:
+        async with (
+            client(KeepAliveMiddleware(app, interval=15)) as http,
+            http.stream(method, "/") as response,
+        ):
 
-                async def read() -> None:
-                    async for chunk in response.aiter_raw():
-                        got.append(chunk)
+            async def read() -> None:
+                async for chunk in response.aiter_raw():
+                    got.append(chunk)
 
-                task = asyncio.create_task(read())
-                for _ in range(4):
-                    for _ in range(20):
-                        await asyncio.sleep(0)
-                    clock.advance(10)
+            task = asyncio.create_task(read())
+            for _ in range(4):
                 for _ in range(20):
                     await asyncio.sleep(0)
-                event.set()
-                await task
+                clock.advance(10)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            event.set()
+            await task
     return b"".join(got)
 
 

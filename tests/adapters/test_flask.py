@@ -516,7 +516,7 @@ FINISHED = {
 def early_generator(make: Any) -> Any:
     def view() -> Iterator[str]:
         return make()
-        yield "never"  # type: ignore[unreachable]
+        yield "never"
 
     return view
 
@@ -572,7 +572,7 @@ def test_a_generator_that_yields_nothing() -> None:
 
 def failing_view() -> Iterator[str]:
     raise LookupError("which")
-    yield "never"  # type: ignore[unreachable]
+    yield "never"
 
 
 async def failing_coroutine() -> object:
@@ -581,7 +581,7 @@ async def failing_coroutine() -> object:
 
 async def failing_async_generator() -> AsyncIterator[str]:
     raise LookupError("which")
-    yield "never"  # type: ignore[unreachable]
+    yield "never"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Shop:
             self.app, session_options={"class_": self._session_class()}
         )
 
-        class Word(db.Model):  # type: ignore[name-defined, misc]
+        class Word(db.Model):
             id = db.Column(db.Integer, primary_key=True)
             text = db.Column(db.String)
 
@@ -48,7 +48,7 @@ class Shop:
     def _session_class(self) -> Any:
         closed = self.closed
 
-        class Telling(flask_sqlalchemy.session.Session):  # type: ignore[name-defined, misc]
+        class Telling(flask_sqlalchemy.session.Session):
             def close(self) -> None:
                 closed.append(id(self))
                 super().close()

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Any
 
 from .. import process
 from ..errors import SourceCancelled
@@ -21,6 +22,7 @@ from ..opening import (
     runs_on_loop,
 )
 from ..pump import Pump, acall_on_finish
+from .sync import ThreadDriver
 
 __all__ = ["LoopDriver"]
 
@@ -53,12 +55,12 @@ class LoopDriver:
     def wake(self) -> None:
         """Look again."""
         if not self._on_loop(self._wake):
-            self._pump.finished()
+            self._lost()
 
     def interrupt(self) -> None:
         """Cancel the source where it waits; clean-up, once begun, is left alone."""
         if not self._on_loop(self._interrupt):
-            self._pump.finished()
+            self._lost()
 
     def exclusively(self, change: Callable[[], None]) -> None:
         """Make a change on the loop, where parts are fed: no lock on the way of a token."""
@@ -74,6 +76,14 @@ class LoopDriver:
         except RuntimeError:
             return False  # the loop is closed, and with it the task
         return True
+
+    def _lost(self) -> None:
+        # The loop was closed with the task in it. asyncio would complain of the
+        # task when it is collected, and has no public way to say that it is known.
+        task: Any = self._task
+        if hasattr(task, "_log_destroy_pending"):
+            task._log_destroy_pending = False
+        self._pump.finished()
 
     def _start(self, source: object) -> None:
         self._gate = LoopGate()
@@ -127,13 +137,14 @@ class LoopDriver:
             cancelled = error
         except BaseException as error:
             pump.end(explained(error))
-            if not isinstance(error, Exception):
-                raise  # KeyboardInterrupt and SystemExit are the loop's to answer
+            if not isinstance(error, Exception) and self._loop is pump.reader_loop:
+                raise  # KeyboardInterrupt and SystemExit are for who runs the loop, if it's not us
         finally:
             self._in_source = False
             if cancelled is not None:
                 self._was_cancelled(cancelled)
-            if not self._handed_over:
+            # Collected after its loop was closed, it can await nothing any more.
+            if not self._handed_over and _running_loop() is self._loop:
                 await aclose_all(iterator, source)
 
     def _was_cancelled(self, error: asyncio.CancelledError) -> None:
@@ -161,7 +172,8 @@ class LoopDriver:
         if not runs_on_loop(source, wants_async=pump.wants_async):
             check_source(source)
             self._handed_over = True
-            pump.hand_over(source)
+            # A thread in any case: the reader's own may be asleep by now.
+            pump.hand_over(source, ThreadDriver(pump))
         return source
 
     async def _feed(self, iterator: AsyncIterator[object]) -> None:

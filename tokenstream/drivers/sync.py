@@ -105,6 +105,10 @@ class InlineDriver:
 
     def advance(self) -> None:
         """Pull one part, or do what comes after the last."""
+        self._pull()
+        self.wake()  # the source may have closed its own stream
+
+    def _pull(self) -> None:
         self._running = True
         try:
             for _ in self._steps:
@@ -118,7 +122,7 @@ class InlineDriver:
         """Do what comes after the last part, if that is what is left; pull no other."""
         pump, life = self._pump, self._life
         while not self._running and not pump.done.done() and life.is_ending():
-            self.advance()
+            self._pull()
 
     def interrupt(self) -> None:
         """Close the source, unless it is the source that interrupts."""

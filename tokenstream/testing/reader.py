@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import sys
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from tokenstream import process, sse
 
@@ -159,8 +161,7 @@ def _sync_chunks(response: Any) -> Iterable[bytes]:
         return [body]
     for name in ("iter_raw", "iter_encoded"):  # httpx; werkzeug
         if callable(method := getattr(response, name, None)):
-            chunks: Iterable[bytes] = method()
-            return chunks
+            return cast("Iterable[bytes]", method())
     if not isinstance(response, Iterable):
         raise TypeError(f"{type(response).__name__} can't be read with `for`: use `async for`")
     return response
@@ -178,8 +179,7 @@ def _async_chunks(response: Any) -> AsyncIterable[bytes]:
     if (body := _collected(response)) is not None:
         return _each([body])
     if callable(method := getattr(response, "aiter_raw", None)):  # httpx
-        chunks: AsyncIterable[bytes] = method()
-        return chunks
+        return cast("AsyncIterable[bytes]", method())
     if getattr(response, "streaming", False):  # Django, the content itself
         content: Any = response.streaming_content
         return content if isinstance(content, AsyncIterable) else _each(content)
@@ -215,19 +215,38 @@ def _guarded(pull: Callable[[], bytes | None], timeout: float) -> bytes | None:
 
 
 def _close(response: Any, chunks: Iterator[bytes]) -> None:
-    for thing in (chunks, response):
+    # Closed by the iterator that Django's client puts around, the response keeps its database
+    # connections; there is no public way to that iterator once it was begun.
+    wrapped = getattr(response, "_iterator", None)
+    for thing in (chunks, wrapped, response):
         if callable(close := getattr(thing, "close", None)) and not _is_closed(thing):
-            close()
+            with _without_django_closing_connections():
+                close()
 
 
 def _is_closed(thing: Any) -> bool:
-    return bool(getattr(thing, "is_closed", False))
+    return getattr(thing, "is_closed", False) is True or getattr(thing, "closed", False) is True
+
+
+@contextmanager
+def _without_django_closing_connections() -> Iterator[None]:
+    """Do as Django's test client does: a response's `close` would end a test's transaction."""
+    db, signals = sys.modules.get("django.db"), sys.modules.get("django.core.signals")
+    if db is None or signals is None:
+        yield
+        return
+    was_connected = signals.request_finished.disconnect(db.close_old_connections)
+    try:
+        yield
+    finally:
+        if was_connected:
+            signals.request_finished.connect(db.close_old_connections)
 
 
 async def _aclose(response: Any, chunks: AsyncIterator[bytes]) -> None:
     for thing in (chunks, response):
         if callable(close := getattr(thing, "aclose", None)):
-            await close()
+            await cast("Awaitable[object]", close())
         elif callable(close := getattr(thing, "close", None)):
             # Django closes its response on a thread.
             closing = await asyncio.to_thread(close)

@@ -57,7 +57,7 @@ class _Script:
         self._wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self.started = threading.Event()
         self.closed = threading.Event()
-        self.yielded = 0
+        self.yielded: int = 0
         self.threads: set[str] = set()
 
     def release(self, count: int = 1) -> None:

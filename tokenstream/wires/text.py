@@ -1,19 +1,24 @@
 """The wire "text": a token is an event, its text the event's data.
 
 A line end inside of a token arrives as LF: CR is the one thing that an event
-stream cannot carry. A token that is itself `[DONE]` is split over two events,
-so that `data: [DONE]` always is the end. A failure ends with `event: error`,
+stream cannot carry. A line of a token that is itself `[DONE]` is split over two
+events, so that `data: [DONE]` always is the end. A failure ends with `event: error`,
 its data the message. `Reasoning`, `Source`, `Usage` and `Finish` are not sent.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .. import sse
 from .base import Encoder, Wire
 
 __all__ = ["Text"]
+
+
+# Between "[DO" and "NE]", where they are a line: hand-written readers go by lines.
+_INSIDE_DONE = re.compile(r"(?<=^\[DO)(?=NE\]$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,14 @@ class Text(Wire):
         return _TextEncoder()
 
 
+def _frame(text: str) -> bytes:
+    frame = "data: " + text.replace("\n", "\ndata: ") + "\n\n"
+    try:
+        return frame.encode()
+    except UnicodeEncodeError:
+        return sse.utf8(frame)
+
+
 class _TextEncoder(Encoder):
     wire = "text"
 
@@ -38,15 +51,9 @@ class _TextEncoder(Encoder):
     def text(self, text: str) -> bytes:
         if "\r" in text or self._after_cr:
             text = self._without_cr(text)
-        if text == "[DONE]":
-            return b"data: [DO\n\ndata: NE]\n\n"
-        if not text:
-            return b""
-        frame = "data: " + text.replace("\n", "\ndata: ") + "\n\n"
-        try:
-            return frame.encode()
-        except UnicodeEncodeError:
-            return sse.utf8(frame)
+        if "[DONE]" in text and len(pieces := _INSIDE_DONE.split(text)) > 1:
+            return b"".join(map(_frame, pieces))
+        return _frame(text) if text else b""
 
     def _without_cr(self, text: str) -> str:
         # A CRLF may come in two tokens: its LF was sent with the CR.

@@ -1,0 +1,1 @@
+"""A Django project for the adapter's tests: a database with one table, and the usual middleware."""

@@ -1,0 +1,157 @@
+"""The order of a stream, with no clock and no I/O: the table, and what it can't say."""
+
+from __future__ import annotations
+
+import enum
+import logging
+
+import pytest
+
+from tokenstream import Json, Reasoning, Text, ToolCall, errors
+from tokenstream.machine import END_SUFFIX, Machine, State, public_message
+
+from .cases import CASES, Case, SourceBroke
+
+
+def run(case: Case) -> tuple[bytes, Machine, BaseException | None]:
+    machine = Machine(case.wire, case.run_id)
+    frames = b""
+    for step in case.steps:
+        try:
+            if isinstance(step, BaseException):
+                raise step
+            frames += machine.part(step)
+        except BaseException as error:
+            return frames + machine.fail(error), machine, error
+    return frames + machine.finish(), machine, None
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_table(case):
+    frames, machine, error = run(case)
+    assert frames == case.expected
+    assert type(error) is (case.error or type(None))
+    if case.text is not None:
+        assert "".join(machine.gathered.texts) == case.text
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_nothing_follows_the_terminal(case):
+    _, machine, _ = run(case)
+    assert machine.state is State.ENDED
+    after = [machine.part("x"), machine.part(b"x"), machine.finish(), machine.fail(SourceBroke())]
+    assert after == [b""] * 4
+
+
+def test_the_state_moves_down():
+    machine = Machine(Json())
+    seen = [machine.state]
+    machine.part("a")
+    seen.append(machine.state)
+    machine.finish()
+    seen.append(machine.state)
+    assert seen == [State.BEFORE, State.STREAMING, State.ENDED]
+
+
+def test_parts_counts_what_the_source_yielded_sent_or_not():
+    machine = Machine(Text())
+    for part in ("", "a", b"\xe2", Reasoning("x"), "b"):
+        machine.part(part)
+    assert machine.parts == 5
+
+
+def test_a_part_that_is_refused_is_not_counted_nor_gathered():
+    machine = Machine(Text())
+    with pytest.raises(errors.UnsupportedPart, match="wire 'text' has no place for ToolCall"):
+        machine.part(ToolCall(0, "c", "f"))
+    assert machine.parts == 0
+    assert not machine.gathered.calls
+    assert machine.state is State.BEFORE
+
+
+def test_calls_are_gathered_by_their_index():
+    machine = Machine(Json())
+    for part in (
+        ToolCall(1, "c1", "g", "{"),
+        ToolCall(0, "c0", "f"),
+        ToolCall(1, arguments="}"),
+        ToolCall(0, name="late", arguments="[]"),
+    ):
+        machine.part(part)
+    assert machine.gathered.calls == {
+        0: ToolCall(0, "c0", "f", "[]"),
+        1: ToolCall(1, "c1", "g", "{}"),
+    }
+
+
+def test_a_str_of_a_kind_is_its_text():
+    class Color(str, enum.Enum):  # noqa: UP042 - whose str() is not its text
+        RED = "red"
+
+    class Loud(str):
+        def __str__(self):
+            return "LOUD"
+
+    machine = Machine(Text())
+    assert machine.part(Color.RED) == b"data: red\n\n"
+    assert machine.part(Loud("quiet")) == b"data: quiet\n\n"
+    assert [type(text) for text in machine.gathered.texts] == [str, str]
+
+
+def test_a_subclass_of_a_part_is_that_part():
+    class Mine(Reasoning):
+        pass
+
+    assert Machine(Json()).part(Mine("hm")) == b'data: {"reasoning":"hm"}\n\n'
+
+
+def test_what_is_left_out_is_said_once(caplog):
+    machine = Machine(Text())
+    with caplog.at_level(logging.INFO, "tokenstream"):
+        for _ in range(3):
+            machine.part(Reasoning("x"))
+    assert [r.getMessage() for r in caplog.records] == [
+        "wire 'text' has no place for Reasoning: it is left out"
+    ]
+    assert machine.gathered.reasoning == ["x"] * 3
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (SourceBroke("secret"), "generation failed"),
+        (errors.SourceTimeout("secret"), "generation timed out"),
+        (errors.DurationExceeded("secret"), "generation timed out"),
+        (errors.SourceCancelled("secret"), "generation was cancelled"),
+        (errors.ServerShutdown("secret"), "the server is shutting down"),
+        (KeyboardInterrupt("secret"), "generation failed"),
+    ],
+)
+def test_the_default_message_names_no_internals(error, message):
+    assert public_message(error) == message
+    assert Machine(Text()).fail(error) == f"event: error\ndata: {message}\n\n".encode()
+
+
+def test_on_error_chooses_the_message():
+    machine = Machine(Text(), on_error=lambda error: f"sorry: {type(error).__name__}")
+    assert machine.fail(SourceBroke()) == b"event: error\ndata: sorry: SourceBroke\n\n"
+
+
+def test_on_error_that_raises_is_logged_and_harmless(caplog):
+    def broken(error):
+        raise ValueError("in on_error")
+
+    frames = Machine(Text(), on_error=broken).fail(SourceBroke())
+    assert frames == b"event: error\ndata: generation failed\n\n"
+    assert "on_error raised" in caplog.text
+    assert "in on_error" in caplog.text
+
+
+def test_keep_alive_is_a_comment_and_with_ids_has_no_blank_line():
+    assert Machine(Json()).keep_alive() == b": keep-alive\n\n"
+    # httpx-sse's kin dispatch an empty event on any blank line once an id was set.
+    assert Machine(Json(), "r1").keep_alive() == b": keep-alive\n"
+
+
+def test_the_end_suffix():
+    assert Machine(Json(), "r").finish().startswith(f"id: r{END_SUFFIX}\n".encode())

@@ -1,0 +1,40 @@
+"""Text that tries to break out of its frame."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tokenstream import sse
+
+__all__ = ["TEXTS", "decoded", "normal"]
+
+
+def paired(text: str) -> str:
+    """Join the halves of surrogate pairs, as every reader does; the lone ones stay."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+BREAKERS = [
+    *("\n", "\r", "\r\n", "\n\n", ":", " ", "\0", "\ufeff", "\x85", "\u2028", "\ud800", "\udc00"),
+    *("data: [DONE]", "data: x", "id: 1", "event: error", "[DONE]", "é", "👩‍💻"),
+    *('"', "\\", "}", "]}"),
+]
+TEXTS = (
+    st.text(st.characters(), max_size=20)
+    | st.lists(st.sampled_from(BREAKERS), max_size=8).map("".join)
+).map(paired)
+
+
+def normal(text: str) -> str:
+    """What an event stream carries of a text that is not escaped."""
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(frames: bytes) -> list[sse.Event]:
+    """Return the events, and insist that nothing is left over."""
+    decoder = sse.Decoder()
+    events = decoder.feed(frames)
+    # What was cut off would swallow this event's beginning.
+    assert decoder.feed(b"data: after\n\n") == [sse.Event("after")]
+    return events
