@@ -1,0 +1,200 @@
+"""The response: a `StreamingHttpResponse` that streams under WSGI and under ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+import django
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
+from django.utils.module_loading import import_string
+
+from tokenstream import TokenStream, Wire, WireName
+from tokenstream.errors import ForeignLoop
+from tokenstream.headers import merged
+from tokenstream.host import Host
+from tokenstream.opening import is_async, is_factory
+from tokenstream.reconnect import Answer, OnReconnect, answer, run_id_for
+from tokenstream.wires import find_wire
+from tokenstream.wsgi import disconnect_probe
+
+from .body import AsyncBody, SyncBody, running_loop
+from .database import Lender
+from .requests import asked, is_asgi, plain_request
+from .threads import OwnThread
+
+__all__ = ["RequestLike", "TokenStreamResponse"]
+
+
+class RequestLike(Protocol):
+    """What wraps a request, as Django REST framework's `Request` does."""
+
+    _request: HttpRequest
+
+
+class TokenStreamResponse(StreamingHttpResponse):
+    """A response that streams one source, whatever the server.
+
+    source, wire, **stream_options: see `tokenstream.TokenStream`.
+    request: the view's request, Django's or REST framework's; required.
+    status, headers: the response's; the stream's own headers are added.
+    on_reconnect: what an EventSource that comes back gets: "refuse" (an error
+        event, then 204) or "rerun" (the generation again).
+
+    The source is not started before someone reads: HEAD and reconnects never
+    start it. What it raises is then too late for an HTTP error; `prime`, which
+    the decorator `token_stream` calls, waits for its first part before.
+
+    Raises `TypeError` without a request, `ForeignLoop` for a source that is
+    bound to the passing loop of an async view under WSGI, and what
+    `TokenStream` raises.
+    """
+
+    def __init__(
+        self,
+        source: object,
+        wire: WireName | Wire = "json",
+        *,
+        request: HttpRequest | RequestLike | None = None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        on_reconnect: OnReconnect = "refuse",
+        **stream_options: Any,
+    ) -> None:
+        http = plain_request(request)
+        if http is None:
+            raise TypeError(
+                f"TokenStreamResponse(..., request={request!r}): it needs the view's request, "
+                "which tells WSGI from ASGI: add request=request"
+            )
+        wire, ask = find_wire(wire), asked(http)
+        self._lender = Lender()
+        self._thread = OwnThread(self._lender.scope)
+        run_id = run_id_for(ask, wire, on_reconnect)
+        self._stream = self._made(source, wire, http, run_id, stream_options)
+        self._body = (AsyncBody if is_asgi(http) else SyncBody)(self._stream, self._lender)
+        self._whole = answer(ask, wire, on_reconnect)
+        if self._whole is not None:
+            self._body.close()
+            self._send_whole(self._whole, status if ask.method == "HEAD" else None, headers)
+            return
+        ours = {**self._stream.headers, **_against_gzip()}
+        super().__init__(self._body, status=status, headers=merged(ours, headers))
+
+    def prime(self) -> HttpResponseBase:
+        """Wait for the first part, at most `prime` seconds, in a sync view.
+
+        Returns the response to send: this one, or the finished one that the
+        source returned instead of parts. Raises what the source raised.
+        """
+        if self._whole is not None:
+            return self
+        self._lender.look()
+        return self._chosen(self._stream.prime())
+
+    async def aprime(self) -> HttpResponseBase:
+        """Do what `prime` does, in an async view."""
+        if self._whole is not None:
+            return self
+        try:
+            # The request's connections are where its sync code runs.
+            await sync_to_async(self._lender.look)()
+            return self._chosen(await self._stream.aprime())
+        except asyncio.CancelledError:
+            await self._stream.aclose()
+            raise
+
+    def __setitem__(self, header: str, value: Any) -> None:
+        # Hand-written streams often set `Connection`, which several servers answer with 500.
+        if merged({}, {header: value}):
+            super().__setitem__(header, value)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        # Django warns of any sync content under ASGI, though this is a few bytes at hand.
+        if self._whole is not None and not self.is_async:
+            return _each(self)
+        return super().__aiter__()
+
+    def _made(
+        self,
+        source: object,
+        wire: Wire,
+        request: HttpRequest,
+        run_id: str | None,
+        options: dict[str, Any],
+    ) -> TokenStream:
+        asgi, loop = is_asgi(request), running_loop()
+        if loop is not None and not asgi:
+            _refuse_opened(source)
+        host = Host(
+            scope=self._lender.scope,
+            is_response=_is_response,
+            shared_loop=not asgi,
+            run_id=run_id,
+            has_left=None if asgi else disconnect_probe(request.META),
+            inline=not asgi,  # a sync view is primed in its own thread, then a loop reads
+        )
+        if asgi and loop is not None:
+            # A view on the server's loop shares the request's thread with its source.
+            return TokenStream(source, wire, host=host, **options)
+        options["on_finish"] = self._thread.ending_after(options.get("on_finish"))
+        make = functools.partial(TokenStream, source, wire, host=host, **options)
+        return self._thread.lend_to(make)
+
+    def _chosen(self, finished: object | None) -> HttpResponseBase:
+        if not isinstance(finished, HttpResponseBase):
+            return self
+        self._thread.end()  # there is no `on_finish` without a stream
+        return finished
+
+    def _send_whole(self, whole: Answer, status: int | None, own: Mapping[str, str] | None) -> None:
+        """Send an answer that needs no source: sync, since there is nothing to wait for."""
+        headers = dict(whole.headers)
+        if whole.status != 204:
+            headers = merged({**headers, **_against_gzip()}, own)
+        body = [whole.body] if whole.body else []
+        super().__init__(body, status=status or whole.status, headers=headers)
+        if "Content-Type" not in headers:
+            del self["Content-Type"]  # Django's own default
+
+
+def _is_response(value: object) -> bool:
+    return isinstance(value, HttpResponseBase)
+
+
+def _refuse_opened(source: object) -> None:
+    """An async view under WSGI runs on a loop that ends with it, and what it opened with that."""
+    unbound = inspect.iscoroutine(source) or inspect.isasyncgen(source) or is_factory(source)
+    if is_async(source) and not unbound:
+        raise ForeignLoop(
+            f"the source ({type(source).__name__}) was opened on the loop of an async view under "
+            "WSGI, which ends before the stream: give a callable, such as "
+            "`lambda: client.chat.completions.create(..., stream=True)`, "
+            "so that it is opened where it is read"
+        )
+
+
+def _against_gzip() -> dict[str, str]:
+    # Before 6.1 Django's GZipMiddleware holds a stream back, or cuts it into members
+    # of which several clients read only the first. It leaves an encoded response alone.
+    if django.VERSION < (6, 1) and _has_gzip(tuple(settings.MIDDLEWARE)):
+        return {"Content-Encoding": "identity"}
+    return {}
+
+
+@functools.lru_cache(maxsize=8)
+def _has_gzip(middleware: tuple[str, ...]) -> bool:
+    kinds = [import_string(path) for path in middleware]
+    return any(isinstance(kind, type) and issubclass(kind, GZipMiddleware) for kind in kinds)
+
+
+async def _each(response: StreamingHttpResponse) -> AsyncIterator[bytes]:
+    for chunk in response:
+        yield chunk
