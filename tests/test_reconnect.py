@@ -9,11 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenstream import Json, OpenAIChat, Text, sse
+from tokenstream.errors import InvalidOption
 from tokenstream.headers import HEADERS
 from tokenstream.reconnect import Request, answer, new_run_id, run_id_for
 
 EVENTS = "text/event-stream"
 browser_wires = pytest.mark.parametrize("wire", [Json(), Text()], ids=lambda wire: wire.name)
+
+
+# The option.
+
+
+def test_a_misspelt_choice_is_an_error_and_does_not_mean_rerun():
+    for use in (answer, run_id_for):
+        with pytest.raises(InvalidOption, match="'re-run': give 'refuse' or 'rerun'"):
+            use(Request("GET", EVENTS), Json(), "re-run")
 
 
 # Ids.

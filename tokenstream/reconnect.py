@@ -20,13 +20,22 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
+from .errors import InvalidOption
 from .headers import HEADERS
 from .machine import END_SUFFIX, Machine
 from .wires import Wire
 
-__all__ = ["Answer", "OnReconnect", "Request", "answer", "new_run_id", "run_id_for"]
+__all__ = [
+    "Answer",
+    "OnReconnect",
+    "Request",
+    "answer",
+    "check_on_reconnect",
+    "new_run_id",
+    "run_id_for",
+]
 
 OnReconnect: TypeAlias = Literal["refuse", "rerun"]
 """What a reader that comes back gets: the ending above, or the generation again."""
@@ -89,5 +98,13 @@ def new_run_id() -> str:
     return secrets.token_urlsafe(16)
 
 
+def check_on_reconnect(value: str) -> None:
+    """Raise `InvalidOption` for what is no `OnReconnect`."""
+    if value not in get_args(OnReconnect):
+        choices = " or ".join(map(repr, get_args(OnReconnect)))
+        raise InvalidOption(f"on_reconnect={value!r}: give {choices}")
+
+
 def _has_ids(request: Request, wire: Wire, on_reconnect: OnReconnect) -> bool:
+    check_on_reconnect(on_reconnect)
     return request.method == "GET" and wire.event_source and on_reconnect == "refuse"

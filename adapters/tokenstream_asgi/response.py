@@ -9,7 +9,7 @@ from typing import Any
 from tokenstream import TokenStream, Wire, WireName
 from tokenstream.asgi import Receive, Scope, Send, Watch, request_of, respond, send_whole
 from tokenstream.headers import merged
-from tokenstream.reconnect import OnReconnect, answer, run_id_for
+from tokenstream.reconnect import OnReconnect, answer, check_on_reconnect, run_id_for
 
 __all__ = ["TokenStreamResponse"]
 
@@ -39,6 +39,7 @@ class TokenStreamResponse:
         on_reconnect: OnReconnect = "refuse",
         **stream_options: Any,
     ) -> None:
+        check_on_reconnect(on_reconnect)
         self._stream = TokenStream(source, wire, **stream_options)
         self._status = status
         self._headers = headers

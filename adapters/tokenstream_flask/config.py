@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Any
 
 from tokenstream import TokenStream
 from tokenstream.errors import InvalidOption
-from tokenstream.reconnect import OnReconnect
+from tokenstream.reconnect import check_on_reconnect
 
 __all__ = ["OPTIONS", "PREFIX", "check_names", "options_for"]
 
@@ -32,9 +32,7 @@ def options_for(config: Mapping[Any, Any], given: Mapping[str, Any]) -> dict[str
     options: dict[str, Any] = {"wire": "json", "on_reconnect": "refuse"}
     options |= _defaults(config)
     options |= given
-    if options["on_reconnect"] not in get_args(OnReconnect):
-        choices = " or ".join(map(repr, get_args(OnReconnect)))
-        raise InvalidOption(f"on_reconnect={options['on_reconnect']!r}: give {choices}")
+    check_on_reconnect(options["on_reconnect"])
     return options
 
 

@@ -14,7 +14,7 @@ from tokenstream import TokenStream, Wire, WireName, sse
 from tokenstream.asgi import Watch, request_of, respond
 from tokenstream.headers import merged
 from tokenstream.host import Host
-from tokenstream.reconnect import OnReconnect, answer, run_id_for
+from tokenstream.reconnect import OnReconnect, answer, check_on_reconnect, run_id_for
 
 __all__ = ["HOST", "TokenStreamResponse"]
 
@@ -55,6 +55,7 @@ class TokenStreamResponse(Response):
         on_reconnect: OnReconnect = "refuse",
         **stream_options: Any,
     ) -> None:
+        check_on_reconnect(on_reconnect)
         self._stream = TokenStream(source, wire, **{"host": HOST, **stream_options})
         self._on_reconnect: OnReconnect = on_reconnect
         self.status_code = status_code if status is None else status
