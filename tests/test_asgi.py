@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tokenstream.asgi import BODY_BUFFER, Message, Watch, read_body, request_of
+from tokenstream.errors import BodyDropped
 
 
 class Receive:
@@ -113,3 +114,20 @@ def test_a_header_that_is_not_text_is_no_error(caplog: pytest.LogCaptureFixture)
     scope = {"method": "GET", "headers": [(b"last-event-id", b"\xff\xfe")]}
     with caplog.at_level(logging.DEBUG):
         assert request_of(scope).last_event_id == "\xff\xfe"
+
+
+async def test_a_reader_that_leaves_behind_an_unread_body_is_seen_once_the_stream_begins() -> None:
+    receive = Receive()
+    for _ in range(100):
+        receive.body(b"x" * 4096, more=True)
+    receive.disconnect()
+    async with Watch(receive) as watch:
+        await settled()
+        assert not watch.left
+        watch.drop_body()
+        await settled()
+        assert watch.left
+        for _ in range(BODY_BUFFER // 4096):
+            assert (await watch.receive())["body"] == b"x" * 4096
+        with pytest.raises(BodyDropped, match="read it first"):
+            await watch.receive()

@@ -312,3 +312,17 @@ def test_many_events_are_no_large_one():
 
 def test_media_type():
     assert sse.MEDIA_TYPE == "text/event-stream"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"data": 5}, {"data": "a", "event": 5}, {"data": "a", "id": 5}], ids=str
+)
+def test_fields_that_are_no_text_are_named(fields):
+    with pytest.raises(InvalidOption, match="must be a str"):
+        Event(**fields)
+
+
+@pytest.mark.parametrize("retry", [1.5, True, "x", -1])
+def test_a_retry_that_no_browser_takes(retry):
+    with pytest.raises(InvalidOption, match="give milliseconds"):
+        Event("a", retry=retry)

@@ -1349,3 +1349,77 @@ def test_read_stream_reads_a_stream(pairing):
 def test_wire_objects_and_names():
     assert TokenStream([], "text").wire == Text()
     assert TokenStream([]).wire == Json()
+
+
+@pytest.mark.parametrize("limit", ["source_timeout", "max_duration"])
+@pytest.mark.parametrize("pairing", [each for each in PAIRINGS if not each.inline], ids=str)
+async def test_a_limit_that_passes_while_the_first_part_is_awaited(pairing, limit, fake_clock):
+    source = pairing.source(WAIT, "a")
+    stream = TokenStream(source, prime=1000, **{limit: 5})
+
+    def let_time_pass():
+        assert source.started.wait(10)
+        fake_clock.advance(6)
+
+    helper = threading.Thread(target=let_time_pass)
+    helper.start()
+    with pytest.raises(TimeoutError):
+        if pairing.reads_async:
+            await stream.aprime()
+        else:
+            await asyncio.to_thread(stream.prime)
+    helper.join()
+    source.release()
+    assert stream.result.outcome == "timeout"
+
+
+def test_ids_of_the_apps_own_events_count_for_the_form_of_a_comment(fake_clock):
+    source = ScriptedSource(sse.Event("x", id="7"), WAIT)
+    stream = TokenStream(source)
+    assert next(stream) == b"id: 7\ndata: x\n\n"
+    fake_clock.advance(15)
+    assert next(stream) == b": keep-alive\n"
+    source.release()
+    list(stream)
+
+
+def test_a_terminal_that_the_adapter_could_not_send_is_no_success():
+    stream = TokenStream(["a"])
+    while not stream.at_end:
+        next(stream)
+    stream.leave(unsent=True)
+    stream.close()
+    assert stream.result.outcome == "disconnected"
+
+
+def test_a_reader_that_comes_back_has_sent_the_terminal():
+    stream = TokenStream(["a"])
+    list(stream)
+    stream.leave(unsent=True)
+    stream.close()
+    assert stream.result.outcome == "completed"
+
+
+@pytest.mark.parametrize("value", [None, 3, b"x"])
+def test_on_error_that_returns_no_text(value, caplog):
+    stream = TokenStream(ScriptedSource("a", SourceBroke("secret")), on_error=lambda _: value)
+    assert read_all(stream) == token("a") + FAILED
+    assert "on_error returned" in caplog.text
+
+
+def test_on_error_that_is_async_is_told(caplog):
+    async def on_error(error):
+        return "late"
+
+    stream = TokenStream(ScriptedSource("a", SourceBroke("secret")), on_error=on_error)
+    assert read_all(stream) == token("a") + FAILED
+    assert "on_error returned coroutine" in caplog.text
+
+
+def test_a_type_error_of_the_sources_own_is_not_hidden():
+    class Broken:
+        def __iter__(self):
+            raise TypeError("create() got an unexpected keyword argument 'temprature'")
+
+    with pytest.raises(TypeError, match="temprature"):
+        TokenStream(Broken()).prime()

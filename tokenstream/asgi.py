@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from .clock import current_clock
-from .errors import BodyTooLarge, ReaderLeft
+from .errors import BodyDropped, BodyTooLarge, ReaderLeft
 from .gates import Alarm
 from .reconnect import Answer, Request
 from .stream import TokenStream
@@ -48,7 +48,8 @@ class Watch:
 
     `receive()` also carries the request's body: a handler reads it from this
     object's `receive`, a bounded copy that the watch feeds. While the copy is
-    full nothing is received, and so no leaving seen.
+    full nothing is received, and so no leaving seen: once the stream begins,
+    what nobody has read by then is dropped.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -56,6 +57,8 @@ class Watch:
         self._receive = receive
         self._messages: deque[Message] = deque()
         self._held = 0
+        self._keeps = True
+        self._dropped = False
         self._changed = asyncio.Event()
         self._when_left: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -79,9 +82,22 @@ class Watch:
         if self.left:
             callback()
 
+    def drop_body(self) -> None:
+        """Keep no more of the request's body than is held: see a leaving reader behind the rest."""
+        self._keeps = False
+        self._changed.set()
+
     async def receive(self) -> Message:
-        """Return the next message of the request's body, or `http.disconnect`."""
+        """Return the next message of the request's body, or `http.disconnect`.
+
+        Raises `BodyDropped` where the body was not read before the stream began.
+        """
         while not self._messages:
+            if self._dropped:
+                raise BodyDropped(
+                    "the request's body was not read before the first token, and is gone: "
+                    "read it first"
+                )
             if self.left:
                 return {"type": "http.disconnect"}
             self._changed.clear()
@@ -94,10 +110,13 @@ class Watch:
     async def _run(self) -> None:
         try:
             while (message := await self._receive())["type"] == "http.request":
-                self._messages.append(message)
-                self._held += len(message.get("body", b""))
+                if self._keeps:
+                    self._messages.append(message)
+                    self._held += len(message.get("body", b""))
+                else:
+                    self._dropped = True
                 self._changed.set()
-                while self._held >= BODY_BUFFER:
+                while self._keeps and self._held >= BODY_BUFFER:
                     self._changed.clear()
                     await self._changed.wait()
         except asyncio.CancelledError:
@@ -160,16 +179,28 @@ async def respond(
     watch.when_left(stream.leave)
     writer = _Writer(send, stream.send_timeout)
     try:
-        if (response := await stream.aprime()) is not None:
+        if (response := await _primed(stream, watch)) is not None:
             return response
+        watch.drop_body()
         if not watch.left:
             await writer.write_all(stream, watch, status, headers)
     except _Gone:
-        stream.leave()
+        stream.leave(unsent=True)
     finally:
         writer.close()
         await stream.aclose()
     return None
+
+
+async def _primed(stream: TokenStream, watch: Watch) -> object | None:
+    try:
+        return await stream.aprime()
+    except Exception:
+        if not watch.left:
+            raise
+        # Nobody is there to be told, and a server would log it as its app's error.
+        log.debug("the source failed when the reader had left", exc_info=True)
+        return None
 
 
 class _Gone(Exception):

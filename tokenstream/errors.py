@@ -11,6 +11,7 @@ TokenStreamError
         AlreadyRead           (RuntimeError)  a stream has one reader
         FinishedTooLate       (RuntimeError)  a response was returned after the stream had begun
         LostInFork            (RuntimeError)  the process forked while the stream was open
+        BodyDropped           (RuntimeError)  the request's body was not read in time
         EventTooLarge         (ValueError)    the decoder met an event over its bound
         ChannelFull           (RuntimeError)  the channel's reader is behind, and no wait is left
         ChannelClosed         (RuntimeError)  a part was sent after the channel's end
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 __all__ = [
     "AlreadyRead",
+    "BodyDropped",
     "BodyTooLarge",
     "ChannelClosed",
     "ChannelFull",
@@ -98,6 +100,10 @@ class FinishedTooLate(UsageError, RuntimeError):
 
 class LostInFork(UsageError, RuntimeError):
     """The process forked while the stream was open: its pump stayed in the parent."""
+
+
+class BodyDropped(UsageError, RuntimeError):
+    """The request's body was not read before the stream began."""
 
 
 class EventTooLarge(UsageError, ValueError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from . import sse
@@ -24,7 +24,9 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "keep-alive"})
 
 
-def merged(ours: Mapping[str, str], own: Mapping[str, str] | None) -> dict[str, str]:
+def merged(
+    ours: Mapping[str, str], own: Mapping[str, str] | Iterable[tuple[str, str]] | None
+) -> dict[str, str]:
     """Return our headers with the app's own over them.
 
     `Connection` and `Transfer-Encoding` belong to the server: several answer
@@ -32,7 +34,8 @@ def merged(ours: Mapping[str, str], own: Mapping[str, str] | None) -> dict[str, 
     warning.
     """
     headers = dict(ours)
-    for name, value in (own or {}).items():
+    pairs = own.items() if isinstance(own, Mapping) else own or ()
+    for name, value in pairs:
         if name.lower() in _HOP_BY_HOP:
             log.warning("header %s: %s is the server's to send: dropped", name, value)
             continue

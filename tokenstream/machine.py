@@ -6,6 +6,7 @@ sends what it returns.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from enum import Enum
 
 from . import errors
 from .parts import Finish, FinishReason, Reasoning, TextPieces, ToolCall, Usage
+from .sse import Event
 from .wires.base import Wire
 
 __all__ = ["END_SUFFIX", "Gathered", "Machine", "State", "public_message"]
@@ -94,6 +96,7 @@ class Machine:
         self._encoder = wire.begin()
         self._run_id = run_id
         self._id_due = run_id is not None
+        self._has_ids = self._id_due
         self._on_error = on_error or public_message
         self._pieces: TextPieces | None = None
         self._encode_text = self._encoder.text
@@ -146,7 +149,7 @@ class Machine:
         ancestry dispatch an empty event on any blank line once an id was set.
         """
         frame = self._encoder.keep_alive()
-        return frame.removesuffix(b"\n") if self._run_id is not None else frame
+        return frame.removesuffix(b"\n") if self._has_ids else frame
 
     def _frames(self, item: object) -> bytes:
         if isinstance(item, bytes | bytearray | memoryview):
@@ -159,6 +162,8 @@ class Machine:
             # Of a subclass, an enum say, its text and not what it prints as.
             return cut + self._text(str.__str__(item))
         frames = self._encoder.part(item)
+        if isinstance(item, Event) and item.id is not None:
+            self._has_ids = True
         self.gathered.add(item)
         return cut + frames
 
@@ -187,7 +192,14 @@ class Machine:
 
     def _message(self, error: BaseException) -> str:
         try:
-            return str(self._on_error(error))
+            message = self._on_error(error)
         except Exception:
             log.exception("on_error raised: the reader gets the default message")
             return public_message(error)
+        if isinstance(message, str):
+            return message
+        kind = type(message).__name__
+        log.error("on_error returned %s, not a str: the reader gets the default message", kind)
+        if inspect.iscoroutine(message):
+            message.close()  # it would complain that it was never awaited
+        return public_message(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -17,9 +18,11 @@ __all__ = [
     "explained",
     "is_async",
     "is_factory",
+    "loop_runs_here",
     "makes_async",
     "open_async",
     "open_sync",
+    "refuse_opened",
     "runs_on_loop",
     "too_late",
 ]
@@ -58,6 +61,30 @@ def is_async(source: object) -> bool:
     return inspect.isawaitable(source) or (is_factory(source) and makes_async(source))
 
 
+def refuse_opened(source: object) -> None:
+    """Raise `ForeignLoop` for a source that is bound to the passing loop of an async view.
+
+    Under WSGI that loop ends with the view, before the stream begins.
+    """
+    unbound = inspect.iscoroutine(source) or inspect.isasyncgen(source) or is_factory(source)
+    if is_async(source) and not unbound:
+        raise ForeignLoop(
+            f"the source ({type(source).__name__}) was opened on the loop of an async view under "
+            "WSGI, which ends before the stream: give a callable, such as "
+            "`lambda: client.chat.completions.create(..., stream=True)`, "
+            "so that it is opened where it is read"
+        )
+
+
+def loop_runs_here() -> bool:
+    """Tell whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def runs_on_loop(source: object, *, wants_async: bool) -> bool:
     """Tell whether a source is read on a loop; of one that is both, the reader's kind decides."""
     if isinstance(source, AsyncIterable) and isinstance(source, Iterable):
@@ -79,20 +106,26 @@ def makes_async(source: object) -> bool:
 
 def open_sync(source: Any) -> Iterator[object]:
     """Return the iterator of a sync source, or raise `NotASource`."""
-    check_source(source)
-    try:
-        return iter(source)
-    except TypeError:
-        raise NotASource(
-            f"the source gave {type(source).__name__}, which can't be iterated: "
-            "return an iterable or async iterable of tokens"
-        ) from None
+    _check_iterable(source, "__iter__", "__getitem__")
+    return iter(source)
 
 
 def open_async(source: Any) -> AsyncIterator[object]:
     """Return the iterator of an async source, or raise `NotASource`."""
-    check_source(source)
+    _check_iterable(source, "__aiter__")
     return aiter(source)
+
+
+def _check_iterable(source: object, *methods: str) -> None:
+    check_source(source)
+    # By its type, as `iter` does, and not by the TypeError: that may be the source's own.
+    # A method that is None says that there is none, whatever else there is.
+    known = [getattr(type(source), name) for name in methods if hasattr(type(source), name)]
+    if not known or known[0] is None:
+        raise NotASource(
+            f"the source gave {type(source).__name__}, which can't be iterated: "
+            "return an iterable or async iterable of tokens"
+        )
 
 
 def close_all(*things: object) -> None:

@@ -15,7 +15,7 @@ import concurrent.futures
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 from . import process
@@ -194,7 +194,11 @@ class Pump:
             self.end()
 
     def hand_over(self, source: object, driver: Driver | None = None) -> None:
-        """Let another driver go on with `source`, which has been called by now."""
+        """Let another driver go on with `source`, which has been called by now.
+
+        In the context of the place that called it: what it set there stays set.
+        """
+        self.context = copy_context()
         self._begin(source, driver)
 
     def room_deadline(self) -> float | None:

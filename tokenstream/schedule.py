@@ -46,6 +46,15 @@ class Schedule:
         """Tell whether the stream has lasted as long as it may."""
         return now >= self._end
 
+    def limit(self) -> float:
+        """Return when the stream fails if nothing comes, infinity if never."""
+        return min(self._last_part + self._source_timeout, self._end)
+
+    def passed(self, now: float, parts: int) -> Due | None:
+        """Return which limit is passed. `parts`: see `due`."""
+        due = self.due(now, parts)
+        return None if due == "keep_alive" else due
+
     def due(self, now: float, parts: int) -> Due | None:
         """Return what is due. `parts`: how many came so far, those that send nothing included."""
         if parts != self._parts:

@@ -39,12 +39,15 @@ class Event:
     retry: int | None = None
 
     def __post_init__(self) -> None:
+        for name, text in (("data", self.data), ("event", self.event), ("id", self.id)):
+            if not isinstance(text, str) and (text is not None or name == "data"):
+                raise InvalidOption(f"Event({name}={text!r}): {name} must be a str")
         for name, value in (("event", self.event), ("id", self.id)):
             if value is not None and _FORBIDDEN.search(value):
                 raise InvalidOption(
                     f"Event({name}={value!r}): {name} can't hold CR, LF or NUL; remove them"
                 )
-        if self.retry is not None and self.retry < 0:
+        if self.retry is not None and (type(self.retry) is not int or self.retry < 0):
             raise InvalidOption(f"Event(retry={self.retry!r}): give milliseconds, 0 or more")
 
 

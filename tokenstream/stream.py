@@ -20,7 +20,7 @@ from .headers import HEADERS
 from .host import Host
 from .inbox import Inbox
 from .machine import Machine
-from .opening import check_source, is_async, too_late
+from .opening import check_source, is_async, loop_runs_here, too_late
 from .pump import Pump
 from .result import Result
 from .schedule import Schedule
@@ -120,6 +120,8 @@ class TokenStream:
         self._ending: BaseException | None = None  # a deadline has passed
         self._ending_until = 0.0
         self._waited = False
+        self._came_back = False  # after the terminal
+        self._unsent = False  # what was handed over last
         self._thread_gate: ThreadGate | None = None
         self._loop_gate: LoopGate | None = None
         self._alarm: Alarm | None = None
@@ -170,8 +172,8 @@ class TokenStream:
         """
         self._start(None)
         deadline = self._clock.now() + self._prime
-        while self._is_unprimed() and self._clock.now() < deadline:
-            self._wait(deadline)
+        while (until := self._unprimed_until(deadline)) is not None:
+            self._wait(until)
         if self._has_failed_early():
             self._settle_early()
             self._wait_done(CLOSE_SECONDS)
@@ -182,7 +184,7 @@ class TokenStream:
 
         Waits a moment for that, unless a loop runs in this thread.
         """
-        if self._leave() and not _loop_runs_here():
+        if self._leave() and not loop_runs_here():
             self._wait_done(CLOSE_SECONDS)
 
     # Reading with `async for`.
@@ -204,8 +206,8 @@ class TokenStream:
         """Do what `prime` does, in a task."""
         self._start(asyncio.get_running_loop())
         deadline = self._clock.now() + self._prime
-        while self._is_unprimed() and self._clock.now() < deadline:
-            await self._await(deadline)
+        while (until := self._unprimed_until(deadline)) is not None:
+            await self._await(until)
         if self._has_failed_early():
             self._settle_early()
             await self._await_done(CLEAN_UP_SECONDS)
@@ -218,9 +220,15 @@ class TokenStream:
         elif not self._started:
             await _aclose_unread(self._source)
 
-    def leave(self) -> None:
-        """The reader has gone: let whoever waits in `async for` know. From any thread."""
+    def leave(self, *, unsent: bool = False) -> None:
+        """The reader has gone: let whoever waits for a chunk know. From any thread.
+
+        unsent: the chunk that was handed over last has not reached it. With the
+        terminal in it that is the difference between "completed" and
+        "disconnected"; who comes back for the next chunk has written the last.
+        """
         self._left = True
+        self._unsent = self._unsent or unsent
         for gate in (self._loop_gate, self._thread_gate):
             if gate is not None:
                 gate.wake()
@@ -261,10 +269,10 @@ class TokenStream:
 
     def _step(self) -> bytes | _Wait:
         pump, inbox = self._live()
-        if self._left:
-            return _END
         if inbox.finished:
             return self._last_word(pump)
+        if self._left:
+            return _END
         now = self._clock.now()
         if frames := inbox.take():
             self._schedule.wrote(now, self._machine.parts)
@@ -282,22 +290,32 @@ class TokenStream:
                 self._schedule.wrote(now)
                 pump.bytes_sent += len(comment)
                 return comment
-            case "source_timeout" if not isinstance(pump.driver, InlineDriver):
-                self._fail(
-                    SourceTimeout(f"the source gave no part for {self._source_timeout} seconds"),
-                    now,
-                )
-                return self._step()
-            case "max_duration":
-                self._fail(DurationExceeded(f"the stream lasted {self._max_duration} seconds"), now)
-                return self._step()
+            case "source_timeout" | "max_duration":
+                if self._expire(now):
+                    return self._step()
         return _Wait(self._schedule.next())
 
+    def _expire(self, now: float) -> bool:
+        """End the stream if it has come to one of its limits; return whether it has."""
+        pump, _ = self._live()
+        match self._schedule.passed(now, self._machine.parts):
+            # A source in the reader's own thread has had its say by the time of this look.
+            case "source_timeout" if not isinstance(pump.driver, InlineDriver):
+                seconds = self._source_timeout
+                self._fail(SourceTimeout(f"the source gave no part for {seconds} seconds"), now)
+                return True
+            case "max_duration":
+                self._fail(DurationExceeded(f"the stream lasted {self._max_duration} seconds"), now)
+                return True
+        return False
+
     def _last_word(self, pump: Pump) -> bytes | _Wait:
+        self._came_back = True
         response, pump.response = pump.response, None
         if response is None:
             return _END
         # It came too late for `prime`, and nothing was streamed.
+        self._came_back = False
         pump.error = too_late(response)
         frames = self._machine.fail(pump.error)
         pump.bytes_sent += len(frames)
@@ -317,9 +335,16 @@ class TokenStream:
             return _Wait(now)
         return _Wait(self._ending_until)
 
-    def _is_unprimed(self) -> bool:
+    def _unprimed_until(self, deadline: float) -> float | None:
+        """Return until when to wait for the first part, None to wait no more."""
         pump, inbox = self._live()
-        return inbox.is_empty() and not pump.ended and not self._machine.parts and not self._left
+        if pump.ended or self._machine.parts or self._left or not inbox.is_empty():
+            return None
+        now = self._clock.now()
+        if self._ending is None and not self._expire(now):
+            return None if now >= deadline else min(deadline, self._schedule.limit())
+        assert self._ending is not None
+        return self._wait_for_terminal(pump, self._ending, now).until
 
     def _has_failed_early(self) -> bool:
         pump, _ = self._live()
@@ -346,7 +371,7 @@ class TokenStream:
             return
         if pump.error is not None:
             self._log(pump.error)
-        if inbox.finished:
+        if self._came_back or (inbox.finished and not self._unsent):
             pump.settle(pump.outcome())
         else:
             pump.leave()
@@ -467,14 +492,6 @@ def _check_seconds(name: str, value: float | None) -> None:
 
 def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and isfinite(value)
-
-
-def _loop_runs_here() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _close_unread(source: object) -> None:

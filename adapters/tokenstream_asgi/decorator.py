@@ -43,6 +43,7 @@ def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **opti
 
 def _app(handler: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) -> App:
     known_wire = find_wire(wire)
+    TokenStreamResponse((), known_wire, **options)  # options are checked where they are written
     host = Host(is_response=_is_app)
     on_reconnect = options.get("on_reconnect", "refuse")
 

@@ -67,10 +67,12 @@ class _IdleWriter:
         if self._comment is not None:
             # Shielded: a comment cut short would end inside of the stream.
             await asyncio.shield(self._comment)
+        await self._send(message)
         if message["type"] == "http.response.start":
             self._is_events = _is_plain_event_stream(message)
-        await self._send(message)
-        if self._is_events and message["type"] == "http.response.body":
+            if self._is_events:
+                self._set_alarm()
+        elif self._is_events and message["type"] == "http.response.body":
             self._note(message)
 
     def wake(self) -> None:
@@ -113,4 +115,6 @@ def _is_plain_event_stream(start: Message) -> bool:
     headers = {bytes(name).lower(): bytes(value) for name, value in start.get("headers", [])}
     media_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    return media_type == b"text/event-stream" and encoding == b"identity"
+    is_plain = media_type == b"text/event-stream" and encoding == b"identity"
+    # A body of a length that is told has no place for more.
+    return is_plain and b"content-length" not in headers

@@ -48,6 +48,7 @@ class TokenStreamResponse:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
         async with Watch(receive) as watch:
+            watch.drop_body()  # whoever made this response has read what it needs
             response = await self.respond(scope, watch, send)
             if response is not None:
                 await response(scope, watch.receive, send)

@@ -45,6 +45,8 @@ class SyncBody:
 
     def close(self) -> None:
         """Stop the source; the response's `close` calls this, whatever the end."""
+        # A server that has written the last chunk comes back for the next.
+        self._stream.leave(unsent=True)
         self._stream.close()
 
 
@@ -85,6 +87,7 @@ class AsyncBody:
         if self._over:
             return
         self._over = True
+        self._stream.leave(unsent=True)  # it would have come back for the next chunk
         try:
             if self._loop is None:
                 self._stream.close()

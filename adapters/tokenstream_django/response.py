@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
@@ -17,10 +16,9 @@ from django.middleware.gzip import GZipMiddleware
 from django.utils.module_loading import import_string
 
 from tokenstream import TokenStream, Wire, WireName
-from tokenstream.errors import ForeignLoop
 from tokenstream.headers import merged
 from tokenstream.host import Host
-from tokenstream.opening import is_async, is_factory
+from tokenstream.opening import refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, answer, run_id_for
 from tokenstream.wires import find_wire
 from tokenstream.wsgi import disconnect_probe
@@ -132,7 +130,7 @@ class TokenStreamResponse(StreamingHttpResponse):
     ) -> TokenStream:
         asgi, loop = is_asgi(request), running_loop()
         if loop is not None and not asgi:
-            _refuse_opened(source)
+            refuse_opened(source)
         host = Host(
             scope=self._lender.scope,
             is_response=_is_response,
@@ -156,9 +154,10 @@ class TokenStreamResponse(StreamingHttpResponse):
 
     def _send_whole(self, whole: Answer, status: int | None, own: Mapping[str, str] | None) -> None:
         """Send an answer that needs no source: sync, since there is nothing to wait for."""
-        headers = dict(whole.headers)
+        # Also of no body: the middleware would make one of a 204.
+        headers = {**whole.headers, **_against_gzip()}
         if whole.status != 204:
-            headers = merged({**headers, **_against_gzip()}, own)
+            headers = merged(headers, own)
         body = [whole.body] if whole.body else []
         super().__init__(body, status=status or whole.status, headers=headers)
         if "Content-Type" not in headers:
@@ -167,18 +166,6 @@ class TokenStreamResponse(StreamingHttpResponse):
 
 def _is_response(value: object) -> bool:
     return isinstance(value, HttpResponseBase)
-
-
-def _refuse_opened(source: object) -> None:
-    """An async view under WSGI runs on a loop that ends with it, and what it opened with that."""
-    unbound = inspect.iscoroutine(source) or inspect.isasyncgen(source) or is_factory(source)
-    if is_async(source) and not unbound:
-        raise ForeignLoop(
-            f"the source ({type(source).__name__}) was opened on the loop of an async view under "
-            "WSGI, which ends before the stream: give a callable, such as "
-            "`lambda: client.chat.completions.create(..., stream=True)`, "
-            "so that it is opened where it is read"
-        )
 
 
 def _against_gzip() -> dict[str, str]:

@@ -47,6 +47,8 @@ class Chunks:
 
     def close(self) -> None:
         """Stop the source."""
+        # A server that has written the last chunk comes back for the next.
+        self._stream.leave(unsent=True)
         if self._stepping:
             self._stream.close()  # from another thread: the context is in use
         else:

@@ -15,7 +15,7 @@ from tokenstream.views import AnyView, decorate, is_async_view
 from tokenstream.wires import find_wire
 
 from .config import OPTIONS, check_names, options_for
-from .response import TokenStreamResponse, asked_by, is_response
+from .response import TokenStreamResponse, asked_by, is_response, need_request
 
 __all__ = ["token_stream"]
 
@@ -61,6 +61,7 @@ def _streamed(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) 
     # the one that Flask would make for them is gone before the first token.
     @functools.wraps(view)
     def streamed(*args: Any, **kwargs: Any) -> Any:
+        need_request("token_stream")
         if _needs_no_view(chosen, options):
             return TokenStreamResponse((), chosen, **options)
         source = _source(view, args, kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any, Self
@@ -18,6 +18,7 @@ from tokenstream import TokenStream, Wire, WireName, sse
 from tokenstream.errors import UsageError
 from tokenstream.headers import merged
 from tokenstream.host import Host
+from tokenstream.opening import loop_runs_here, refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, Request, answer, run_id_for
 from tokenstream.wires import find_wire
 from tokenstream.wsgi import disconnect_probe
@@ -26,7 +27,7 @@ from .body import Body, Chunks
 from .config import options_for
 from .context import Lease
 
-__all__ = ["NoRequest", "TokenStreamResponse", "asked_by", "is_response"]
+__all__ = ["NoRequest", "TokenStreamResponse", "asked_by", "is_response", "need_request"]
 
 
 class NoRequest(UsageError, RuntimeError):
@@ -56,11 +57,7 @@ class TokenStreamResponse(Response):
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Return a response of the app's own kind, too: Flask would turn it into one."""
-        if not has_request_context():
-            raise NoRequest(
-                f"{cls.__name__} was made outside of a request: make it in a view, "
-                "or in a test inside of `with app.test_request_context():`"
-            )
+        need_request(cls.__name__)
         own: Any = current_app.response_class
         kind: type[Self] = _also(cls, own)  # type: ignore[arg-type]  # a class is hashable
         return super().__new__(kind)
@@ -71,10 +68,12 @@ class TokenStreamResponse(Response):
         wire: WireName | Wire | None = None,
         *,
         status: int | str | HTTPStatus = 200,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
         on_reconnect: OnReconnect | None = None,
         **stream_options: Any,
     ) -> None:
+        if loop_runs_here():
+            refuse_opened(source)
         chosen = {"wire": wire, "on_reconnect": on_reconnect}
         given = {name: value for name, value in chosen.items() if value is not None}
         options = options_for(current_app.config, given | stream_options)
@@ -119,6 +118,15 @@ class TokenStreamResponse(Response):
             del self.headers["Content-Type"]
         else:
             super().__init__([whole.body], whole.status, headers)
+
+
+def need_request(name: str) -> None:
+    """Raise `NoRequest` where no request is being handled."""
+    if not has_request_context():
+        raise NoRequest(
+            f"{name} was used outside of a request: use it in a view, "
+            "or in a test inside of `with app.test_request_context():`"
+        )
 
 
 def _host(run_id: str | None) -> Host:

@@ -47,6 +47,7 @@ def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **opti
 
 def _endpoint(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) -> AnyView:
     known_wire = find_wire(wire)
+    TokenStreamResponse((), known_wire, **options)  # options are checked where they are written
     starts_lazily = is_async_view(view) or inspect.isgeneratorfunction(view)
 
     async def endpoint(*args: Any, **kwargs: Any) -> Response:

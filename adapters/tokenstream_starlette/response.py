@@ -79,6 +79,7 @@ class TokenStreamResponse(Response):
         run_id = run_id_for(request, stream.wire, self._on_reconnect)
         stream.host = replace(stream.host, run_id=run_id)
         async with Watch(receive) as watch:
+            watch.drop_body()  # the endpoint has read what it needs
             finished = await respond(
                 stream, watch, send, status=self.status_code, headers=self.headers
             )

@@ -565,3 +565,77 @@ def test_a_stream_names_its_headers() -> None:
     stream = TokenStream(["a"])
     assert stream.headers["X-Accel-Buffering"] == "no"
     assert stream.media_type == "text/event-stream"
+
+
+@pytest.mark.parametrize("decorated", [True, False])
+async def test_an_unread_body_does_not_hide_a_reader_that_leaves(decorated: bool) -> None:
+    source = AsyncScriptedSource("a", WAIT, "b")
+
+    async def handler(scope: Any, receive: Any) -> Any:
+        return source
+
+    app = token_stream(handler) if decorated else TokenStreamResponse(source)
+    chunks = iter([b"x" * 4096] * 100)
+    sent = asyncio.Event()
+
+    async def receive() -> Any:
+        if (chunk := next(chunks, None)) is not None:
+            return {"type": "http.request", "body": chunk, "more_body": True}
+        await sent.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            sent.set()
+
+    async with asyncio.timeout(5):
+        await app(_scope("POST"), receive, send)
+    assert source.closed.is_set()
+
+
+@KINDS
+async def test_a_terminal_that_could_not_be_sent_is_not_completed(kind: Any) -> None:
+    results: list[Result] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            raise OSError("gone")
+
+    response = TokenStreamResponse(kind("a"), on_finish=results.append)
+    await response(_scope("POST"), _silent_receive, send)
+    assert [result.outcome for result in results] == ["disconnected"]
+
+
+async def test_what_a_source_raises_when_the_reader_has_left_is_not_the_servers() -> None:
+    left = asyncio.Event()
+
+    async def source() -> AsyncIterator[str]:
+        await left.wait()
+        raise ConnectionError("nobody there")
+        yield ""
+
+    async def receive() -> Any:
+        left.set()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    await TokenStreamResponse(source())(_scope("POST"), receive, send)
+
+
+async def test_options_are_checked_where_a_decorator_is_written() -> None:
+    with pytest.raises(InvalidOption, match="keep_alive=-1"):
+        token_stream(keep_alive=-1)(lambda scope, receive: ())
+
+
+async def test_comments_go_out_before_the_first_event() -> None:
+    event = asyncio.Event()
+    body = await _read_idle(_events_app(event, b"data: a\n\n"), event)
+    assert body == b": keep-alive\n\n: keep-alive\n\ndata: a\n\n"
+
+
+async def test_a_body_of_a_told_length_is_left_alone() -> None:
+    event = asyncio.Event()
+    app = _events_app(b"data: a\n\n", event, b"data: b\n\n", headers={"content-length": "18"})
+    assert await _read_idle(app, event) == b"data: a\n\ndata: b\n\n"

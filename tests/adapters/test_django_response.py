@@ -607,3 +607,19 @@ def test_importing_it_imports_no_rest_framework_and_needs_no_settings() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("client_kind", ["wsgi", "asgi"])
+async def test_gzip_makes_no_body_of_the_204_that_stops_an_event_source(
+    client_kind: str, serve: Serve
+) -> None:
+    path = serve(streaming(ScriptedSource("a")), middleware=(GZIP,))
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": "abc.end", "Accept-Encoding": "gzip"}
+    if client_kind == "wsgi":
+        response = await asyncio.to_thread(Client().get, path, headers=headers)
+        body = b"".join(response)
+    else:
+        async with served() as http:
+            response = await http.get(path, headers=headers)
+        body = response.content
+    assert (response.status_code, body) == (204, b"")

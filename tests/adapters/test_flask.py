@@ -16,7 +16,7 @@ from flask.views import MethodView
 from werkzeug.exceptions import NotFound
 
 from tokenstream import Json, Result
-from tokenstream.errors import InvalidOption, NotASource, UnknownWire
+from tokenstream.errors import ForeignLoop, InvalidOption, NotASource, UnknownWire
 from tokenstream.testing import (
     WAIT,
     AsyncScriptedSource,
@@ -115,9 +115,9 @@ def test_and_so_are_those_of_an_after_request(caplog: pytest.LogCaptureFixture) 
 
 
 def test_outside_of_a_request() -> None:
-    with pytest.raises(NoRequest, match="make it in a view"):
+    with pytest.raises(NoRequest, match="use it in a view"):
         TokenStreamResponse(["a"])
-    with make_app().app_context(), pytest.raises(RuntimeError, match="make it in a view"):
+    with make_app().app_context(), pytest.raises(RuntimeError, match="use it in a view"):
         TokenStreamResponse(["a"])
 
 
@@ -720,3 +720,43 @@ def test_what_a_generator_does_to_the_session_before_its_first_part_is_saved() -
     client.get("/").close()
     with client.session_transaction() as saved:
         assert saved["early"] == 1
+
+
+def test_a_source_opened_on_an_async_views_loop_is_told_what_to_do() -> None:
+    app = make_app()
+
+    class Opened:
+        """As an SDK's stream is: bound to the loop that opened it."""
+
+        def __aiter__(self) -> Any:
+            raise AssertionError
+
+    async def create() -> Opened:
+        return Opened()
+
+    @app.get("/opened")
+    async def view() -> TokenStreamResponse:
+        return TokenStreamResponse(await create())
+
+    app.testing = True
+    with pytest.raises(ForeignLoop, match="give a callable, such as `lambda:"):
+        app.test_client().get("/opened")
+
+
+def test_a_decorated_view_outside_of_a_request() -> None:
+    @token_stream
+    def view() -> list[str]:
+        return ["a"]
+
+    with pytest.raises(NoRequest, match="test_request_context"):
+        view()
+
+
+def test_headers_may_be_pairs_as_in_flask() -> None:
+    app = make_app()
+
+    @app.get("/pairs")
+    def view() -> TokenStreamResponse:
+        return TokenStreamResponse(["a"], headers=[("X-Own", "1")])
+
+    assert app.test_client().get("/pairs").headers["X-Own"] == "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
@@ -25,6 +26,8 @@ from tokenstream.errors import NotASource
 from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, forever, read_stream
 from tokenstream.testing.transport import ASGITransport
 from tokenstream_starlette import TokenStreamResponse, token_stream
+
+tenant = contextvars.ContextVar("tenant", default="lost")
 
 KINDS = pytest.mark.parametrize("kind", [ScriptedSource, AsyncScriptedSource])
 
@@ -316,3 +319,31 @@ def test_what_is_no_source_is_an_error_and_not_half_a_stream() -> None:
 def test_fastapi_is_the_version_that_finds_generators_by_itself() -> None:
     # The decorator hides the view for its sake: look again when this changes.
     assert hasattr(fastapi, "sse")
+
+
+@pytest.mark.parametrize("view_is_async", [True, False])
+@pytest.mark.parametrize("source_is_async", [True, False])
+async def test_what_a_view_binds_is_there_in_its_source(
+    view_is_async: bool, source_is_async: bool
+) -> None:
+    def sync_source() -> Iterator[str]:
+        yield tenant.get()
+
+    async def async_source() -> AsyncIterator[str]:
+        yield tenant.get()
+
+    source = async_source if source_is_async else sync_source
+
+    @token_stream("text")
+    async def async_view(request: Request) -> Any:
+        tenant.set("bob")
+        return source()
+
+    @token_stream("text")
+    def sync_view(request: Request) -> Any:
+        tenant.set("bob")
+        return source()
+
+    app = Starlette(routes=[Route("/", async_view if view_is_async else sync_view)])
+    async with client(app) as http:
+        assert read_stream(await http.get("/")).read().text == "bob"

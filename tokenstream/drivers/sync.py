@@ -182,7 +182,7 @@ class _SyncLife:
             self._driver.watch(iterator)
             yield from self._feed(iterator)
         except GeneratorExit:
-            raise
+            raise  # this generator itself is dropped
         except BaseException as error:
             # KeyboardInterrupt and SystemExit, too: on this thread they are
             # the source's, and the reader must not wait for ever.
@@ -209,6 +209,8 @@ class _SyncLife:
         except StopIteration as stop:
             self._driver.exclusively(partial(pump.end_with, stop.value))
             return
+        except GeneratorExit as error:
+            raise _unasked() from error
         if not accept(first):
             yield
         while not pump.stopping:
@@ -217,5 +219,11 @@ class _SyncLife:
             except StopIteration as stop:
                 self._driver.exclusively(partial(pump.end_late, stop.value))
                 return
+            except GeneratorExit as error:
+                raise _unasked() from error
             if not accept(item):
                 yield
+
+
+def _unasked() -> RuntimeError:
+    return RuntimeError("the source raised GeneratorExit, which nobody had asked it for")
