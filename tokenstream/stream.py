@@ -210,7 +210,7 @@ class TokenStream:
             await self._await(until)
         if self._has_failed_early():
             self._settle_early()
-            await self._await_done(CLEAN_UP_SECONDS)
+            await self._await_done(self._clean_up_seconds())
         return self._primed()
 
     async def aclose(self) -> None:
