@@ -34,8 +34,7 @@ def merged(
     warning.
     """
     headers = dict(ours)
-    pairs = own.items() if isinstance(own, Mapping) else own or ()
-    for name, value in pairs:
+    for name, value in dict(own or {}).items():
         if name.lower() in _HOP_BY_HOP:
             log.warning("header %s: %s is the server's to send: dropped", name, value)
             continue

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tokenstream.sources import transformers
 from tokenstream.testing import read_stream
 from tokenstream.testing.transport import ASGITransport
 
+from ..needs import need_module
 from ..snippets import python_blocks, run_page
 
 
@@ -77,9 +77,10 @@ async def test_asgi() -> None:
 
 
 def test_the_model_says_what_to_do_where_there_is_none() -> None:
+    need_module("transformers")
     block = next(b for b in python_blocks("README.md") if "from_pretrained" in b)
     with pytest.raises(OSError, match="path/to/SmolLM2-135M-Instruct"):
-        exec(compile(block, "README.md", "exec"), {"TransformersSource": transformers})
+        exec(compile(block, "README.md", "exec"), {})
 
 
 async def test_the_page_on_starlette() -> None:

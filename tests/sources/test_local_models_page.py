@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from ..needs import need_module
 from ..snippets import run_page
+
+need_module("transformers")
 
 
 def test_the_page(llm: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
