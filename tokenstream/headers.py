@@ -34,7 +34,8 @@ def merged(
     warning.
     """
     headers = dict(ours)
-    for name, value in dict(own or {}).items():
+    app: dict[str, str] = dict(own or ())
+    for name, value in app.items():
         if name.lower() in _HOP_BY_HOP:
             log.warning("header %s: %s is the server's to send: dropped", name, value)
             continue
