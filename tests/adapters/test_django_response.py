@@ -148,6 +148,7 @@ def test_identity_only_against_gzip(rf: RequestFactory, settings: Any) -> None:
     assert ("Content-Encoding" in response) is (django.VERSION < (6, 1))
 
 
+@pytest.mark.skipif(django.VERSION >= (6, 1), reason="it flushes each chunk there, zipped")
 def test_gzip_middleware_does_not_hold_the_stream_back_under_wsgi(serve: Serve) -> None:
     source = ScriptedSource("a", WAIT, "b")
     path = serve(streaming(source), middleware=(GZIP,))
@@ -168,7 +169,8 @@ async def test_gzip_middleware_does_not_hold_the_stream_back_under_asgi(serve: S
         assert (await anext(reader)).data == '{"token":"a"}'
         source.release()
         assert [event.data async for event in reader] == ['{"token":"b"}', "[DONE]"]
-    assert response.headers["content-encoding"] == "identity"
+    zipped = django.VERSION >= (6, 1)  # it flushes each chunk there
+    assert response.headers["content-encoding"] == ("gzip" if zipped else "identity")
 
 
 # Middleware.

@@ -21,8 +21,12 @@ from ..needs import missing, need_module, need_program
 from ..servers.client import WATCHDOG, wait_until
 from ..servers.serving import Server, python
 
-for module in ("django", "gunicorn", "uvicorn"):
+for module in ("gunicorn", "uvicorn"):
     need_module(module)
+django = need_module("django")
+
+# Before 6.1 the GZip in the project's middleware would hold the stream back.
+ENCODING = "identity" if django.VERSION < (6, 1) else "gzip"
 
 MODEL_SECONDS = 300.0
 """A model's watchdog: torch alone takes long to import on a busy machine."""
@@ -154,7 +158,7 @@ def test_lock_step_and_what_is_stored(site: Site, visitor: Visitor) -> None:
     for question in ("one", "two"):
         with visitor.ask(question) as response:
             assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
-            assert response.headers["content-encoding"] == "identity"
+            assert response.headers["content-encoding"] == ENCODING
             reader = read_stream(response)
             for _ in reader:
                 release(visitor)  # the next token is not made before this one was read

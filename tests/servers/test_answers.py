@@ -86,7 +86,7 @@ def test_the_requests_body_reaches_the_source(visit: Visit, kind: str) -> None:
 def test_keep_alives_come_while_the_source_is_silent(visit: Visit, kind: str) -> None:
     with visit.stream("POST", f"/kept/{kind}/endless") as response:
         raw = b""
-        for chunk in response.iter_raw():
+        for chunk in response.iter_bytes():
             raw += chunk
             if raw.count(b": keep-alive\n\n") >= 2:
                 break

@@ -159,7 +159,7 @@ def _token(event: sse.Event) -> Iterator[str]:
 def _sync_chunks(response: Any) -> Iterable[bytes]:
     if (body := _collected(response)) is not None:
         return [body]
-    for name in ("iter_raw", "iter_encoded"):  # httpx; werkzeug
+    for name in ("iter_bytes", "iter_encoded"):  # httpx, which decodes; werkzeug
         if callable(method := getattr(response, name, None)):
             return cast("Iterable[bytes]", method())
     if not isinstance(response, Iterable):
@@ -178,7 +178,7 @@ def _collected(response: Any) -> bytes | None:
 def _async_chunks(response: Any) -> AsyncIterable[bytes]:
     if (body := _collected(response)) is not None:
         return _each([body])
-    if callable(method := getattr(response, "aiter_raw", None)):  # httpx
+    if callable(method := getattr(response, "aiter_bytes", None)):  # httpx
         return cast("AsyncIterable[bytes]", method())
     if getattr(response, "streaming", False):  # Django, the content itself
         content: Any = response.streaming_content
