@@ -61,15 +61,22 @@ def shared_loop() -> asyncio.AbstractEventLoop:
     """Return the loop on which async sources run where the reader has none.
 
     One thread a process: a loop for each request dies under gevent, and costs
-    more than the request.
+    more than the request. Raises `RuntimeError` where the interpreter exits
+    and starts no more threads.
     """
     global _loop
     with _lock:
         if _loop is None:
-            _loop = asyncio.new_event_loop()
-            threading.Thread(
-                target=_run_loop, args=(_loop,), name="tokenstream-loop", daemon=True
-            ).start()
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(
+                target=_run_loop, args=(loop,), name="tokenstream-loop", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                loop.close()
+                raise
+            _loop = loop
         return _loop
 
 

@@ -278,11 +278,19 @@ def call_on_finish(pump: Pump) -> None:
         if inspect.isawaitable(awaitable):
             # An async view's loop may be over by now: then the host said so.
             loop = None if pump.host.shared_loop else pump.reader_loop
-            if loop is None or not loop.is_running():
-                loop = process.shared_loop()
-            asyncio.run_coroutine_threadsafe(_awaited(awaitable), loop).result()
+            _wait_for(awaitable, loop)
     except Exception:
         log.exception("on_finish raised")
+
+
+def _wait_for(awaitable: Awaitable[object], loop: asyncio.AbstractEventLoop | None) -> None:
+    if loop is None or not loop.is_running():
+        try:
+            loop = process.shared_loop()
+        except RuntimeError:
+            asyncio.run(_awaited(awaitable))  # the interpreter exits: this thread is the last
+            return
+    asyncio.run_coroutine_threadsafe(_awaited(awaitable), loop).result()
 
 
 async def acall_on_finish(pump: Pump) -> None:
