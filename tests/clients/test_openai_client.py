@@ -46,6 +46,7 @@ class Server:
         self.server = uvicorn.Server(config)
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen()  # who comes before uvicorn is ready waits, and is not refused
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/v1"
         self.thread = threading.Thread(target=self.server.run, args=([self.socket],), daemon=True)
         self.thread.start()
