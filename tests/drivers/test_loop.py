@@ -151,7 +151,7 @@ async def test_a_source_that_never_waits_is_stopped():
 
 def test_a_source_that_never_waits_is_stopped_on_the_shared_loop():
     log = []
-    stream = TokenStream(hot(log), high_water=10**12)
+    stream = TokenStream(hot(log), high_water=10**6)
     other = AsyncScriptedSource("b")
     next(stream)
     assert read_all(TokenStream(other, "text")) == b"data: b\n\n" + DONE  # the loop is free
