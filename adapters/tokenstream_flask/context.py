@@ -136,7 +136,7 @@ def hold_here() -> Release:
 
 def _current() -> tuple[Any, Any]:
     # In this order, so that a push of the second does not make an app context of its own.
-    return app_ctx._get_current_object(), request_ctx._get_current_object()  # type: ignore[attr-defined]
+    return app_ctx._get_current_object(), request_ctx._get_current_object()  # type: ignore[attr-defined]  # of a proxy
 
 
 def _has_stacks() -> bool:
