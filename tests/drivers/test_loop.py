@@ -150,6 +150,8 @@ async def test_a_source_that_never_waits_is_stopped():
 
 
 def test_a_source_that_never_waits_is_stopped_on_the_shared_loop():
+    # A bound: the thread that holds its loop hot lets the GIL go for moments too
+    # short for another thread to take, so unbounded it would starve this one.
     log = []
     stream = TokenStream(hot(log), high_water=10**6)
     other = AsyncScriptedSource("b")

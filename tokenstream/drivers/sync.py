@@ -204,25 +204,18 @@ class _SyncLife:
 
     def _feed(self, iterator: Iterator[object]) -> Iterator[None]:
         pump, accept = self._pump, self._driver.accept
-        try:
-            first = next(iterator)
-        except StopIteration as stop:
-            self._driver.exclusively(partial(pump.end_with, stop.value))
-            return
-        except GeneratorExit as error:
-            raise _unasked() from error
-        if not accept(first):
-            yield
+        end = pump.end_with
         while not pump.stopping:
             try:
                 item = next(iterator)
             except StopIteration as stop:
-                self._driver.exclusively(partial(pump.end_late, stop.value))
+                self._driver.exclusively(partial(end, stop.value))
                 return
             except GeneratorExit as error:
                 raise _unasked() from error
             if not accept(item):
                 yield
+            end = pump.end_late
 
 
 def _unasked() -> RuntimeError:
