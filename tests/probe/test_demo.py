@@ -27,6 +27,11 @@ FIGURES = r"\d+ tokens · [\d.]+ tokens/s · \d+ bytes"
 QUESTION = "What is the capital of France?"
 
 
+def heed_ctrl_c() -> None:
+    """Undo what a shell does to the jobs that it runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def demo(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Run it on a free port; killed in the end if it still runs."""
@@ -36,6 +41,7 @@ def demo(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "COLUMNS": "200", **environment},
+        preexec_fn=heed_ctrl_c,
     ) as running:
         try:
             yield running
