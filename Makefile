@@ -2,10 +2,11 @@
 # make test    the environment (made once), then the whole suite; ARGS go to pytest
 # make lint    ruff, mypy, pyright
 # make format  ruff, which rewrites the files
+# make bench   all benchmarks, short, and their tables in docs/performance.md; ARGS go to each
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= test,transformers,demo,django,flask,starlette
+EXTRAS ?= test,bench,transformers,demo,django,flask,starlette
 LINTERS = ruff mypy "pyright[nodejs]" django-stubs
 ARGS ?=
 
@@ -15,7 +16,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constr
 INSTALLED = $(VENV)/.installed
 LINTABLE = $(VENV)/.lintable
 
-.PHONY: help test lint format install test-wheel clean demo
+.PHONY: help test lint format install test-wheel clean demo bench
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -70,3 +71,6 @@ clean:
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m tokenstream demo $(ARGS)
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m benchmarks --quick --write-docs $(ARGS)

@@ -28,7 +28,10 @@ PACKAGES = {
         for name in ("django", "flask", "asgi", "starlette")
     },
 }
-EXTRAS = {"django", "flask", "asgi", "starlette", "transformers", "redis", "remote", "demo", "test"}
+EXTRAS = {
+    *("django", "flask", "asgi", "starlette", "transformers", "redis", "remote", "demo"),
+    *("test", "bench"),
+}
 INFO = "tokenstream_sse-"
 
 
