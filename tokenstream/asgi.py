@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import types
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -223,12 +224,9 @@ class _Writer:
         self, stream: TokenStream, watch: Watch, status: int, headers: Mapping[str, str]
     ) -> None:
         await _send_start(self._write, status, headers)
-        open_ = True
-        async for chunk in stream:
-            open_ = not stream.at_end
-            await self._write({"type": "http.response.body", "body": chunk, "more_body": open_})
-        if open_ and not watch.left:
-            await self._write({"type": "http.response.body", "body": b"", "more_body": False})
+        await stream.write_to(self._write_body)
+        if not stream.at_end and not watch.left:
+            await self._write_body(b"", False)
 
     def wake(self) -> None:
         """End the send that is under way: the alarm rings."""
@@ -239,14 +237,28 @@ class _Writer:
     def close(self) -> None:
         self._alarm.cancel()
 
-    async def _write(self, message: Message) -> None:
-        if self._timeout is not None:
-            self._task = asyncio.current_task()
-            self._alarm.set(self._clock.now() + self._timeout)
+    def _write_body(self, chunk: bytes, more: bool) -> Awaitable[None]:
+        return self._write({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    @types.coroutine
+    def _write(self, message: Message) -> Generator[Any, Any, None]:
         try:
-            await self._send(message)
+            sending = self._send(message).__await__()
+            waits_for = next(sending)
+        except StopIteration:
+            return  # as nearly each write does: it costs no look at the clock
         except OSError as error:
             # Servers of ASGI 2.4 raise it where the reader has gone.
+            raise _Gone from error
+        yield from self._wait(sending, waits_for)
+
+    def _wait(self, sending: Generator[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, None]:
+        self._task = asyncio.current_task()
+        if self._timeout is not None:
+            self._alarm.set(self._clock.now() + self._timeout)
+        try:
+            yield from _resumed(sending, waits_for)
+        except OSError as error:
             raise _Gone from error
         except asyncio.CancelledError:
             if not self._gave_up or self._task is None:
@@ -256,6 +268,21 @@ class _Writer:
         finally:
             self._task = None
             self._alarm.clear()
+
+
+def _resumed(running: Generator[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, None]:
+    """Go on with one that has been run to its first wait."""
+    while True:
+        try:
+            value = yield waits_for
+        except BaseException as error:
+            resume, value = running.throw, error
+        else:
+            resume = running.send
+        try:
+            waits_for = resume(value)
+        except StopIteration:
+            return
 
 
 async def _send_start(send: Send, status: int, headers: Mapping[str, str]) -> None:

@@ -102,6 +102,11 @@ class Machine:
         self._encode_text = self._encoder.text
         self._add_text = self.gathered.texts.append
 
+    @property
+    def overhead(self) -> int:
+        """Bytes of a token's frame that are not the token, about."""
+        return self._encoder.overhead
+
     def part(self, item: object) -> bytes:
         """Return the frames of one part: none for an empty token, or after the end.
 
@@ -124,6 +129,21 @@ class Machine:
             self.state = State.STREAMING
             frames = self._encoder.opening() + frames
         return self._with_id(frames)
+
+    def texts(self, tokens: list[str]) -> bytes:
+        """Return the frames of many tokens: what `part` gives for each, joined."""
+        if len(tokens) == 1:
+            return self.part(tokens[0])
+        if self.state is not State.STREAMING or self._pieces is not None:
+            return b"".join(map(self.part, tokens))
+        self.parts += len(tokens)
+        if "" in tokens:
+            tokens = [token for token in tokens if token]
+        if not tokens:
+            return b""
+        self.gathered.texts += tokens
+        frames = self._encoder.texts(tokens)
+        return self._with_id(frames) if self._id_due else frames
 
     def finish(self) -> bytes:
         """Return the success end, once."""

@@ -169,9 +169,9 @@ async def test_a_reader_that_stops_reading_stops_a_source_that_never_waits():
     for _ in range(50):
         await asyncio.sleep(0)
         if parts is None:
-            parts = stream._machine.parts
-    assert stream._inbox.producer is not None
-    assert stream._machine.parts <= parts + 10
+            parts = stream._reader.pump.machine.parts
+    assert stream._reader.pump.inbox.producer is not None
+    assert stream._reader.pump.machine.parts <= parts + 10
     await stream.aclose()
     assert log == [1, "closed"]
 

@@ -20,7 +20,7 @@ log = logging.getLogger("tokenstream")
 class ThreadDriver:
     """A sync source runs on a thread of its own."""
 
-    on_loop = False
+    loop = None
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
@@ -91,7 +91,7 @@ class ThreadDriver:
 class InlineDriver:
     """A sync source runs in the reader's thread, a part at a time: nothing else needs a clock."""
 
-    on_loop = False
+    loop = None
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
@@ -121,7 +121,7 @@ class InlineDriver:
     def wake(self) -> None:
         """Do what comes after the last part, if that is what is left; pull no other."""
         pump, life = self._pump, self._life
-        while not self._running and not pump.done.done() and life.is_ending():
+        while not self._running and not pump.done.is_open and life.is_ending():
             self._pull()
 
     def interrupt(self) -> None:

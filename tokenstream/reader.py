@@ -1,0 +1,375 @@
+"""The reader's side of a stream that has started: what comes next, and how to wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from .clock import Clock
+from .drivers import InlineDriver
+from .errors import DurationExceeded, SourceError, SourceTimeout
+from .gates import Alarm, LoopGate, ThreadGate
+from .opening import too_late
+from .pump import Pump
+from .schedule import Schedule
+
+__all__ = ["CLEAN_UP_SECONDS", "CLOSE_SECONDS", "Reader", "Write"]
+
+log = logging.getLogger("tokenstream")
+
+CLOSE_SECONDS = 1.0
+"""How long `close` waits for a thread: a `next()` that blocks in C can't be ended."""
+
+CLEAN_UP_SECONDS = 30.0
+"""How long `aclose` waits for an async source's own clean-up."""
+
+LOOK_SECONDS = 0.1
+"""How often a thread that waits looks whether its reader has gone, where it can."""
+
+HAND_OVER_SECONDS = 1.0
+"""How long the source's place has to write a terminal, before the reader writes it."""
+
+Write: TypeAlias = Callable[[bytes, bool], Awaitable[None]]
+"""Sends a chunk; the flag says whether there are more."""
+
+
+class Wait:
+    """What a reader does when there is nothing to send. until: by the stream's clock."""
+
+    __slots__ = ("until",)
+
+    def __init__(self, until: float | None) -> None:
+        self.until = until
+
+
+_END = Wait(None)
+
+
+class Reader:
+    """One reader of one pump. Its two kinds, a thread and a task, differ in how they wait."""
+
+    __slots__ = (
+        "_alarm",
+        "_came_back",
+        "_clock",
+        "_ending",
+        "_ending_until",
+        "_fault",
+        "_has_left",
+        "_inbox",
+        "_left",
+        "_loop_gate",
+        "_machine",
+        "_overslept",
+        "_schedule",
+        "_thread_gate",
+        "_unsent",
+        "_waited",
+        "_write",
+        "_writing",
+        "pump",
+    )
+
+    def __init__(self, pump: Pump, schedule: Schedule, clock: Clock) -> None:
+        self.pump = pump
+        self._inbox = pump.inbox
+        self._machine = pump.machine
+        self._schedule = schedule
+        self._clock = clock
+        self._has_left = pump.host.has_left
+        self._left = False
+        self._ending: BaseException | None = None  # a deadline has passed
+        self._ending_until = 0.0
+        self._waited = False
+        self._came_back = False  # after the terminal
+        self._unsent = False  # what was handed over last
+        self._thread_gate: ThreadGate | None = None
+        self._loop_gate: LoopGate | None = None
+        self._alarm: Alarm | None = None
+        self._write: Write | None = None  # what may be lent to the pump's task
+        self._writing = False  # the pump's task is
+        self._overslept = False  # while it was
+        self._fault: BaseException | None = None  # of such a write
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the terminal has been handed over."""
+        return self._inbox.finished
+
+    def leave(self, *, unsent: bool) -> None:
+        """The reader has gone: let whoever waits know. From any thread."""
+        self._left = True
+        self._unsent = self._unsent or unsent
+        for gate in (self._loop_gate, self._thread_gate):
+            if gate is not None:
+                gate.wake()
+
+    # A thread that reads.
+
+    def read(self) -> bytes | None:
+        """Return the next chunk, None at the end, which has been settled then."""
+        while not isinstance(step := self._step(), bytes):
+            if step is _END:
+                self.settle()
+                self.wait_done(self._patience(CLOSE_SECONDS))
+                return None
+            self._wait(step.until)
+        return step
+
+    def prime(self, seconds: float) -> object | None:
+        """See `TokenStream.prime`."""
+        deadline = self._clock.now() + seconds
+        while (until := self._unprimed_until(deadline)) is not None:
+            self._wait(until)
+        if self._has_failed_early():
+            self._settle_early()
+            self.wait_done(CLOSE_SECONDS)
+        return self._primed()
+
+    def wait_done(self, seconds: float | None) -> None:
+        """Wait until the source is closed and `on_finish` has run, once."""
+        if not self.pump.done.is_open and not self._waited:
+            self.pump.wait_closed(seconds)
+            self._waited = True  # what does not end in that time is not waited for twice
+
+    def _wait(self, until: float | None) -> None:
+        driver, inbox = self.pump.driver, self._inbox
+        if isinstance(driver, InlineDriver) and not self.pump.done.is_open:
+            driver.advance()
+            return
+        if self._thread_gate is None:
+            self._thread_gate = ThreadGate(self._clock)
+        if self._has_left is not None:
+            look = self._clock.now() + LOOK_SECONDS
+            until = look if until is None else min(until, look)
+        inbox.wait(self._thread_gate)
+        if inbox.is_empty() and not self._left:
+            self._thread_gate.wait(until)
+        inbox.withdraw()
+        if self._has_left is not None and inbox.is_empty() and self._has_left():
+            self._left = True
+
+    # A task that reads.
+
+    async def aread(self) -> bytes | None:
+        """Do what `read` does, in a task."""
+        while not isinstance(step := self._step(), bytes):
+            if step is _END:
+                self.settle()
+                await self.await_done(self._patience(self.clean_up_seconds()))
+                return None
+            await self._await(step.until)
+        return step
+
+    async def aprime(self, seconds: float) -> object | None:
+        """Do what `prime` does, in a task."""
+        deadline = self._clock.now() + seconds
+        while (until := self._unprimed_until(deadline)) is not None:
+            await self._await(until)
+        if self._has_failed_early():
+            self._settle_early()
+            await self.await_done(self.clean_up_seconds())
+        return self._primed()
+
+    async def write_to(self, write: Write) -> None:
+        """Give every chunk to `write`, to the end."""
+        self._write = write
+        while (chunk := await self.aread()) is not None:
+            await write(chunk, not self.at_end)
+
+    async def await_done(self, seconds: float | None) -> None:
+        """Do what `wait_done` does, in a task."""
+        if not self.pump.done.is_open and not self._waited:
+            # A gate, since it may be woken when this loop is closed already;
+            # `wait` cancels nothing: the pump goes on if this task can't wait.
+            gate = LoopGate()
+            done = gate.arm()
+            self.pump.done.add(gate)
+            await asyncio.wait({done}, timeout=seconds)
+            self._waited = True
+
+    def clean_up_seconds(self) -> float:
+        """Return how long a task waits for a source that was told to stop."""
+        return CLEAN_UP_SECONDS if self.pump.is_on_loop() else CLOSE_SECONDS
+
+    async def _await(self, until: float | None) -> None:
+        inbox = self._inbox
+        gate, alarm = self._at_gate()
+        waiter = gate.arm()
+        if self._write is not None and self.pump.driver.loop is gate.loop:
+            inbox.lend(gate, self._pass_on)
+        else:
+            inbox.wait(gate)
+        try:
+            if (self._writing or inbox.is_empty()) and not self._left:
+                alarm.set(until)
+                await waiter
+        finally:
+            inbox.withdraw()
+            alarm.clear()
+        if self._fault is not None:
+            raise self._fault
+
+    def _at_gate(self) -> tuple[LoopGate, Alarm]:
+        gate, alarm = self._loop_gate, self._alarm
+        if gate is None or alarm is None or gate.loop is not asyncio.get_running_loop():
+            gate = self._loop_gate = LoopGate()
+            alarm = self._alarm = Alarm(self._clock, gate)
+        return gate, alarm
+
+    async def _pass_on(self, frames: bytes) -> None:
+        """Write it. The pump's task awaits this, while the reader's own sleeps on."""
+        assert self._write is not None
+        self._note(frames, self._clock.now())
+        self._writing = True
+        try:
+            await self._write(frames, True)
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # the reader's to raise, not the source's
+            self._fault = error
+            self._inbox.wake_reader()
+        finally:
+            self._writing = False
+            if self._overslept:
+                self._overslept = False
+                self._schedule.wrote(self._clock.now(), self._machine.parts)
+                self._inbox.wake_reader()
+
+    # What both share.
+
+    def _step(self) -> bytes | Wait:
+        inbox = self._inbox
+        if self._left and not inbox.finished:
+            return _END
+        if self._writing:
+            self._overslept = True
+            return Wait(None)
+        if inbox.finished:
+            return self._last_word()
+        now = self._clock.now()
+        if frames := inbox.take():
+            self._note(frames, now)
+            if self._schedule.over(now) and not inbox.finished:
+                self._fail(self._too_long(), now)
+            return frames
+        if inbox.finished:
+            return self._last_word()
+        if self._ending is not None:
+            return self._wait_for_terminal(self._ending, now)
+        match self._schedule.due(now, self._machine.parts):
+            case "keep_alive":
+                comment = self._machine.keep_alive()
+                self._schedule.wrote(now)
+                self.pump.bytes_sent += len(comment)
+                return comment
+            case "source_timeout" | "max_duration":
+                if self._expire(now):
+                    return self._step()
+        return Wait(self._schedule.next())
+
+    def _note(self, frames: bytes, now: float) -> None:
+        self._schedule.wrote(now, self._machine.parts)
+        self.pump.bytes_sent += len(frames)
+
+    def _expire(self, now: float) -> bool:
+        """End the stream if it has come to one of its limits; return whether it has."""
+        match self._schedule.passed(now, self._machine.parts):
+            # A source in the reader's own thread has had its say by the time of this look.
+            case "source_timeout" if not isinstance(self.pump.driver, InlineDriver):
+                seconds = self._schedule.source_timeout
+                self._fail(SourceTimeout(f"the source gave no part for {seconds} seconds"), now)
+                return True
+            case "max_duration":
+                self._fail(self._too_long(), now)
+                return True
+        return False
+
+    def _too_long(self) -> DurationExceeded:
+        return DurationExceeded(f"the stream lasted {self._schedule.max_duration} seconds")
+
+    def _fail(self, error: BaseException, now: float) -> None:
+        self._ending = error
+        self._ending_until = now + HAND_OVER_SECONDS
+        self.pump.fail(error)
+
+    def _last_word(self) -> bytes | Wait:
+        self._came_back = True
+        pump = self.pump
+        response, pump.response = pump.response, None
+        if response is None:
+            return _END
+        # It came too late for `prime`, and nothing was streamed.
+        self._came_back = False
+        pump.error = too_late(response)
+        frames = self._machine.fail(pump.error)
+        pump.bytes_sent += len(frames)
+        return frames
+
+    def _wait_for_terminal(self, error: BaseException, now: float) -> Wait:
+        # The source's loop writes the terminal; if the source itself blocks
+        # that loop, nothing is being fed there, and the reader writes it.
+        if now >= self._ending_until:
+            self.pump.end(error)
+            return Wait(now)
+        return Wait(self._ending_until)
+
+    def _unprimed_until(self, deadline: float) -> float | None:
+        """Return until when to wait for the first part, None to wait no more."""
+        if self.pump.ended or self._machine.parts or self._left or not self._inbox.is_empty():
+            return None
+        now = self._clock.now()
+        if self._ending is None and not self._expire(now):
+            return None if now >= deadline else min(deadline, self._schedule.limit())
+        assert self._ending is not None
+        return self._wait_for_terminal(self._ending, now).until
+
+    def _has_failed_early(self) -> bool:
+        pump = self.pump
+        return (
+            pump.ended
+            and not self._machine.parts
+            and (pump.error is not None or pump.response is not None)
+        )
+
+    def _primed(self) -> object | None:
+        self._schedule.wrote(self._clock.now())
+        if not self._has_failed_early():
+            return None
+        if self.pump.error is not None:
+            raise self.pump.error
+        return self.pump.response
+
+    def settle(self) -> None:
+        """Say how it ended, as far as the reader knows."""
+        pump = self.pump
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if pump.result is not None:
+            return
+        if pump.error is not None:
+            self._log(pump.error)
+        if self._came_back or (self._inbox.finished and not self._unsent):
+            pump.settle(pump.outcome())
+        else:
+            pump.leave()
+
+    def _settle_early(self) -> None:
+        # Not logged: it is raised, or it is a response and no error.
+        self.pump.settle(self.pump.outcome())
+
+    def _log(self, error: BaseException) -> None:
+        log.log(
+            logging.WARNING if isinstance(error, SourceError) else logging.ERROR,
+            "stream failed after %d parts: %s",
+            self._machine.parts,
+            type(error).__name__,
+            exc_info=error,
+        )
+
+    def _patience(self, seconds: float) -> float | None:
+        # A source that ended by itself closes, and `on_finish` runs, as long as
+        # it takes. One that was told to stop may never return from `next()`.
+        return seconds if self.pump.stopping else None
