@@ -176,26 +176,23 @@ class Pump:
         """Frame the gathered tokens and hand them over; return whether there is room for more."""
         if self.ended or not self.texts:
             return not self.ended and self.inbox.has_room()
-        try:
-            frames = self.machine.texts(self.texts)
-        finally:
-            self.texts.clear()
-        return self._put(frames)
+        return self._put(self._framed())
 
     def ready(self) -> bytes:
         """Take all that is to be sent, past a reader that lends its sink."""
-        if self.ended:
-            return b""
-        if not self.inbox.is_empty() or self.first_at is None:
-            self.flush()
-            return self.inbox.take()
         texts = self.texts
-        if not texts:
-            return b""
+        if self.ended or self.first_at is None or self.inbox.frames:
+            self.flush()
+            return b"" if self.ended else self.inbox.take()
+        if len(texts) == 1:  # as where tokens come one by one
+            return self.machine.part(texts.pop())
+        return self._framed() if texts else b""
+
+    def _framed(self) -> bytes:
         try:
-            return self.machine.texts(texts)
+            return self.machine.texts(self.texts)
         finally:
-            texts.clear()
+            self.texts.clear()
 
     def _put(self, frames: bytes) -> bool:
         if self.first_at is None:

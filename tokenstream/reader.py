@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+import types
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeAlias
 
 from .clock import Clock
 from .drivers import InlineDriver
-from .errors import DurationExceeded, SourceError, SourceTimeout
+from .errors import DurationExceeded, ReaderLeft, SourceError, SourceTimeout
 from .gates import Alarm, LoopGate, ThreadGate
 from .opening import too_late
 from .pump import Pump
@@ -35,6 +36,10 @@ Write: TypeAlias = Callable[[bytes, bool], Awaitable[None]]
 """Sends a chunk; the flag says whether there are more."""
 
 
+Running: TypeAlias = Generator[Any, Any, Any]
+"""Something awaited, between two of its waits."""
+
+
 class Wait:
     """What a reader does when there is nothing to send. until: by the stream's clock."""
 
@@ -57,17 +62,18 @@ class Reader:
         "_ending",
         "_ending_until",
         "_fault",
+        "_gave_up",
         "_has_left",
         "_inbox",
         "_left",
         "_loop_gate",
         "_machine",
-        "_overslept",
         "_schedule",
         "_thread_gate",
         "_unsent",
         "_waited",
         "_write",
+        "_writer",
         "_writing",
         "pump",
     )
@@ -89,9 +95,10 @@ class Reader:
         self._loop_gate: LoopGate | None = None
         self._alarm: Alarm | None = None
         self._write: Write | None = None  # what may be lent to the pump's task
-        self._writing = False  # the pump's task is
-        self._overslept = False  # while it was
-        self._fault: BaseException | None = None  # of such a write
+        self._writing = False  # the pump's task waits in it
+        self._fault: BaseException | None = None  # that it raised there
+        self._writer: asyncio.Task[Any] | None = None  # who waits in a write
+        self._gave_up = False  # of it
 
     @property
     def at_end(self) -> bool:
@@ -173,11 +180,13 @@ class Reader:
             await self.await_done(self.clean_up_seconds())
         return self._primed()
 
-    async def write_to(self, write: Write) -> None:
-        """Give every chunk to `write`, to the end."""
+    async def write_to(self, write: Write, opening: Awaitable[object] | None) -> None:
+        """See `TokenStream.write_to`."""
         self._write = write
+        if opening is not None:
+            await self._guarded(opening)
         while (chunk := await self.aread()) is not None:
-            await write(chunk, not self.at_end)
+            await self._guarded(write(chunk, not self.at_end))
 
     async def await_done(self, seconds: float | None) -> None:
         """Do what `wait_done` does, in a task."""
@@ -195,20 +204,22 @@ class Reader:
         return CLEAN_UP_SECONDS if self.pump.is_on_loop() else CLOSE_SECONDS
 
     async def _await(self, until: float | None) -> None:
-        inbox = self._inbox
-        gate, alarm = self._at_gate()
+        inbox, gate, alarm = self._inbox, *self._at_gate()
         waiter = gate.arm()
         if self._write is not None and self.pump.driver.loop is gate.loop:
             inbox.lend(gate, self._pass_on)
         else:
             inbox.wait(gate)
         try:
-            if (self._writing or inbox.is_empty()) and not self._left:
+            if self._writing:  # the alarm is the write's
+                await waiter
+            elif inbox.is_empty() and not self._left:
                 alarm.set(until)
                 await waiter
         finally:
             inbox.withdraw()
-            alarm.clear()
+            if not self._writing:
+                alarm.clear()
         if self._fault is not None:
             raise self._fault
 
@@ -216,27 +227,81 @@ class Reader:
         gate, alarm = self._loop_gate, self._alarm
         if gate is None or alarm is None or gate.loop is not asyncio.get_running_loop():
             gate = self._loop_gate = LoopGate()
-            alarm = self._alarm = Alarm(self._clock, gate)
+            alarm = self._alarm = Alarm(self._clock, self)
         return gate, alarm
 
-    async def _pass_on(self, frames: bytes) -> None:
-        """Write it. The pump's task awaits this, while the reader's own sleeps on."""
-        assert self._write is not None
-        self._note(frames, self._clock.now())
-        self._writing = True
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where the alarm is to ring."""
+        assert self._loop_gate is not None
+        return self._loop_gate.loop
+
+    def wake(self) -> None:
+        """The alarm rings: for a write that takes too long, or for a reader that waits."""
+        if self._writer is not None:
+            self._gave_up = True
+            self._writer.cancel()
+        elif self._loop_gate is not None:
+            self._loop_gate.wake()
+
+    # Writing, in the reader's task or in the pump's.
+
+    @types.coroutine
+    def _guarded(self, write: Awaitable[object]) -> Generator[Any, Any, None]:
+        """Await a write. One that does not wait, as nearly each, costs no look at the clock."""
+        running = write.__await__()
         try:
-            await self._write(frames, True)
-        except (asyncio.CancelledError, GeneratorExit):
-            raise
-        except BaseException as error:  # the reader's to raise, not the source's
+            waits_for = next(running)
+        except StopIteration:
+            return
+        yield from self._in_time(running, waits_for)
+
+    @types.coroutine
+    def _pass_on(self, frames: bytes) -> Generator[Any, Any, None]:
+        """Write for a reader that sleeps on; its own is what the write raises."""
+        assert self._write is not None
+        self._schedule.wrote(self._clock.now(), self._machine.parts)
+        self.pump.bytes_sent += len(frames)
+        try:
+            running = self._write(frames, True).__await__()
+            waits_for = next(running)
+        except StopIteration:
+            return
+        except BaseException as error:
             self._fault = error
             self._inbox.wake_reader()
+            return
+        yield from self._pass_on_slowly(running, waits_for)
+
+    def _pass_on_slowly(self, running: Running, waits_for: Any) -> Generator[Any, Any, None]:
+        self._writing = True
+        try:
+            yield from self._in_time(running, waits_for)
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            self._fault = error
         finally:
             self._writing = False
-            if self._overslept:
-                self._overslept = False
-                self._schedule.wrote(self._clock.now(), self._machine.parts)
-                self._inbox.wake_reader()
+            # The source could give nothing meanwhile.
+            self._schedule.wrote(self._clock.now(), self._machine.parts)
+            self._inbox.wake_reader()
+
+    def _in_time(self, running: Running, waits_for: Any) -> Generator[Any, Any, None]:
+        _, alarm = self._at_gate()
+        self._writer = asyncio.current_task()
+        seconds = self.pump.send_timeout
+        alarm.set(None if seconds is None else self._clock.now() + seconds)
+        try:
+            yield from _resumed(running, waits_for)
+        except asyncio.CancelledError:
+            if not self._gave_up or self._writer is None:
+                raise
+            self._writer.uncancel()
+            raise ReaderLeft(f"the reader took nothing for {seconds} seconds") from None
+        finally:
+            self._writer = None
+            alarm.clear()
 
     # What both share.
 
@@ -245,7 +310,6 @@ class Reader:
         if self._left and not inbox.finished:
             return _END
         if self._writing:
-            self._overslept = True
             return Wait(None)
         if inbox.finished:
             return self._last_word()
@@ -373,3 +437,18 @@ class Reader:
         # A source that ended by itself closes, and `on_finish` runs, as long as
         # it takes. One that was told to stop may never return from `next()`.
         return seconds if self.pump.stopping else None
+
+
+def _resumed(running: Running, waits_for: Any) -> Generator[Any, Any, None]:
+    """Go on with what has been run to its first wait."""
+    while True:
+        resume: Callable[[Any], Any] = running.send
+        value: Any
+        try:
+            value = yield waits_for
+        except BaseException as error:
+            resume, value = running.throw, error
+        try:
+            waits_for = resume(value)
+        except StopIteration:
+            return

@@ -169,14 +169,19 @@ class TokenStream:
         reader = self._reader or self._start(asyncio.get_running_loop())
         return await reader.aprime(self._prime)
 
-    async def write_to(self, write: Write) -> None:
+    async def write_to(self, write: Write, *, opening: Awaitable[object] | None = None) -> None:
         """Read to the end, and give each chunk to `await write(chunk, more)`, one at a time.
 
-        more: False with the terminal. What `async for` and a write of each
-        chunk would do, but a source that runs on this loop writes from its own
-        task: a token then wakes one task, not two. Raises what `write` raises.
+        more: False with the terminal. opening: awaited before the first chunk,
+        such as the response's head.
+
+        What `async for` and a write of each chunk would do, but a source that
+        runs on this loop writes from its own task: a token then wakes one
+        task, not two. Raises what `write` raises, and `ReaderLeft` where a
+        write takes longer than `send_timeout`.
         """
-        await (self._reader or self._start(asyncio.get_running_loop())).write_to(write)
+        reader = self._reader or self._start(asyncio.get_running_loop())
+        await reader.write_to(write, opening)
 
     async def aclose(self) -> None:
         """Stop reading, and wait for an async source's clean-up; a thread gets a short wait."""

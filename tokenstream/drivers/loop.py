@@ -129,7 +129,10 @@ class LoopDriver:
             if self._handed_over:
                 return
             iterator = open_async(source)
-            await self._feed(iterator)
+            if isinstance(iterator, Returns):
+                pump.end_with(iterator.value)
+            else:
+                await self._attend(self._take_parts(iterator))
         except asyncio.CancelledError as error:
             cancelled = error
         except BaseException as error:
@@ -172,12 +175,6 @@ class LoopDriver:
             # A thread in any case: the reader's own may be asleep by now.
             pump.hand_over(source, ThreadDriver(pump))
         return source
-
-    async def _feed(self, iterator: AsyncIterator[object]) -> None:
-        if isinstance(iterator, Returns):
-            self._pump.end_with(iterator.value)
-            return
-        await self._attend(self._take_parts(iterator))
 
     async def _take_parts(self, iterator: AsyncIterator[object]) -> None:
         pump, inbox, look = self._pump, self._pump.inbox, time.perf_counter

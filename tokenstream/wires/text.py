@@ -53,7 +53,10 @@ class _TextEncoder(Encoder):
 
     def text(self, text: str) -> bytes:
         if not ("\r" in text or "\n" in text or "[DONE]" in text or self._after_cr):
-            return _encoded(f"data: {text}\n\n")
+            try:
+                return f"data: {text}\n\n".encode()
+            except UnicodeEncodeError:
+                pass
         return self._lines(text)
 
     def _lines(self, text: str) -> bytes:
