@@ -53,7 +53,11 @@ _END = Wait(None)
 
 
 class Reader:
-    """One reader of one pump. Its two kinds, a thread and a task, differ in how they wait."""
+    """One reader of one pump. Its two kinds, a thread and a task, differ in how they wait.
+
+    pulls: the source runs in the reader's thread and has no deadline, so that
+        there is nothing to look at before it has run for another part.
+    """
 
     __slots__ = (
         "_alarm",
@@ -68,6 +72,7 @@ class Reader:
         "_left",
         "_loop_gate",
         "_machine",
+        "_pulls",
         "_schedule",
         "_thread_gate",
         "_unsent",
@@ -78,7 +83,7 @@ class Reader:
         "pump",
     )
 
-    def __init__(self, pump: Pump, schedule: Schedule, clock: Clock) -> None:
+    def __init__(self, pump: Pump, schedule: Schedule, clock: Clock, *, pulls: bool) -> None:
         self.pump = pump
         self._inbox = pump.inbox
         self._machine = pump.machine
@@ -91,6 +96,7 @@ class Reader:
         self._waited = False
         self._came_back = False  # after the terminal
         self._unsent = False  # what was handed over last
+        self._pulls = pulls
         self._thread_gate: ThreadGate | None = None
         self._loop_gate: LoopGate | None = None
         self._alarm: Alarm | None = None
@@ -117,6 +123,8 @@ class Reader:
 
     def read(self) -> bytes | None:
         """Return the next chunk, None at the end, which has been settled then."""
+        if self._pulls and not (self.pump.ended or self._inbox.frames):
+            self._pull()
         while not isinstance(step := self._step(), bytes):
             if step is _END:
                 self.settle()
@@ -141,10 +149,17 @@ class Reader:
             self.pump.wait_closed(seconds)
             self._waited = True  # what does not end in that time is not waited for twice
 
+    def _pull(self) -> bool:
+        """Run the source for one part, if it runs in this thread; return whether it does."""
+        driver = self.pump.driver
+        if not isinstance(driver, InlineDriver) or self.pump.done.is_open:
+            return False
+        driver.advance()
+        return True
+
     def _wait(self, until: float | None) -> None:
-        driver, inbox = self.pump.driver, self._inbox
-        if isinstance(driver, InlineDriver) and not self.pump.done.is_open:
-            driver.advance()
+        inbox = self._inbox
+        if self._pull():
             return
         if self._thread_gate is None:
             self._thread_gate = ThreadGate(self._clock)

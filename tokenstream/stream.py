@@ -224,7 +224,8 @@ class TokenStream:
             source_timeout=self._source_timeout,
             max_duration=self._max_duration,
         )
-        self._reader = reader = Reader(pump, schedule, self._clock)
+        pulls = needs_no_clock and self._max_duration is None
+        self._reader = reader = Reader(pump, schedule, self._clock, pulls=pulls)
         # The pump knows nothing of this object: dropped, it stops its pump.
         weakref.finalize(self, pump.leave).atexit = False
         if self._left:

@@ -106,7 +106,8 @@ class InlineDriver:
     def advance(self) -> None:
         """Pull one part, or do what comes after the last."""
         self._pull()
-        self.wake()  # the source may have closed its own stream
+        if self._pump.stopping or self._life.closed:
+            self.wake()  # the source may have closed its own stream
 
     def _pull(self) -> None:
         self._running = True
