@@ -206,12 +206,15 @@ class Reader:
     async def await_done(self, seconds: float | None) -> None:
         """Do what `wait_done` does, in a task."""
         if not self.pump.done.is_open and not self._waited:
-            # A gate, since it may be woken when this loop is closed already;
-            # `wait` cancels nothing: the pump goes on if this task can't wait.
-            gate = LoopGate()
-            done = gate.arm()
+            gate = LoopGate()  # it may be woken when this loop is closed already
+            waiter = gate.arm()
             self.pump.done.add(gate)
-            await asyncio.wait({done}, timeout=seconds)
+            timer = None if seconds is None else gate.loop.call_later(seconds, gate.wake)
+            try:
+                await waiter
+            finally:
+                if timer is not None:
+                    timer.cancel()
             self._waited = True
 
     def clean_up_seconds(self) -> float:

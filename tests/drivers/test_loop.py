@@ -218,11 +218,12 @@ async def test_a_task_that_is_cancelled_from_outside_ends_its_stream():
 
 
 async def test_a_source_that_swallows_its_cancellation_ends_with_its_next_part():
-    log = []
+    log, waits = [], asyncio.Event()
 
     async def source():
         try:
             yield "a"
+            waits.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -234,6 +235,7 @@ async def test_a_source_that_swallows_its_cancellation_ends_with_its_next_part()
 
     stream = TokenStream(source())
     await anext(stream)
+    await waits.wait()
     await stream.aclose()
     assert log == ["swallowed", "closed"]
 

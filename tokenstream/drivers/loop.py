@@ -216,8 +216,9 @@ class LoopDriver:
         resume: Callable[[Any], Any] = taking.send
         value: Any = None
         while True:
-            # None for a source that goes on after its stream has ended.
-            self._slice_end = 0.0 if pump.ended else time.perf_counter() + SLICE_SECONDS
+            # None before the first token, which a reader waits for, nor after the end.
+            is_open = pump.first_at is not None and not pump.ended
+            self._slice_end = time.perf_counter() + SLICE_SECONDS if is_open else 0.0
             try:
                 waits_for = resume(value)
             except StopIteration:
