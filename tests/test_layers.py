@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
     {"machine", "result", "opening"},
     {"pump"},
     {"drivers"},
+    {"reader"},
     {"stream"},
     {"reconnect", "views"},
     {"asgi", "wsgi", "replay"},

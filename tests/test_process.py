@@ -135,7 +135,7 @@ def test_a_stream_is_held_only_while_it_is_open():
     source = ScriptedSource("a", WAIT)
     stream = TokenStream(source)
     next(stream)
-    pump = stream._pump
+    pump = stream._reader.pump
     assert pump in process._open
     source.release()
     list(stream)
@@ -147,9 +147,9 @@ def test_shut_down_returns_what_was_open(kind):
     source = kind("a", WAIT)
     stream = TokenStream(source)
     next(stream)
-    assert process.shut_down() == [stream._pump]
+    assert process.shut_down() == [stream._reader.pump]
     source.release()
-    stream._pump.wait_closed(10)
+    stream._reader.pump.wait_closed(10)
     assert process.shut_down() == []
     assert source.closed.is_set()
 

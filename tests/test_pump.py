@@ -232,7 +232,7 @@ def test_on_finish_is_called_once_whatever_the_end(pairing, outcome, callback):
             if outcome == "timeout":
                 clock.advance(10)
             elif outcome == "shutdown":
-                stream._pump.shut_down()
+                stream._reader.pump.shut_down()
             elif outcome == "disconnected" and blocks:
                 source.release()
 
@@ -462,13 +462,13 @@ async def test_a_clean_up_once_begun_is_left_alone():
     with contextlib.suppress(asyncio.CancelledError):
         await closing
     stream.close()
-    stream._pump.shut_down()
-    pump = stream._pump
+    stream._reader.pump.shut_down()
+    pump = stream._reader.pump
     del stream, closing
     await turns(20)
     assert log == ["begun"]
     go.set()
-    await turns_until(lambda: pump.done.done())
+    await turns_until(lambda: pump.done.is_open)
     assert log == ["begun", "done"]
 
 

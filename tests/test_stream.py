@@ -91,7 +91,7 @@ def test_times_are_the_clocks(pairing):
         assert source.started.wait(10)
         clock.advance(2)
         source.release()
-        until(lambda: source.yielded == 1 and stream._pump.first_at is not None)
+        until(lambda: source.yielded == 1 and stream._reader.pump.first_at is not None)
         clock.advance(3)
         source.release()
         reader.join(10)
@@ -349,7 +349,9 @@ def test_keep_alive_wakes_a_thread_that_waits(kind, fake_clock):
     read = []
     reader = threading.Thread(target=lambda: read.extend(stream))
     reader.start()
-    until(lambda: stream._pump is not None and stream._inbox.reader is not None and read)
+    until(
+        lambda: stream._reader is not None and stream._reader.pump.inbox.reader is not None and read
+    )
     fake_clock.advance(15)
     until(lambda: len(read) == 2)
     source.release()
@@ -699,7 +701,7 @@ def test_has_left_is_looked_at_while_nothing_comes(kind, fake_clock):
     read = []
     reader = threading.Thread(target=lambda: read.extend(stream))
     reader.start()
-    until(lambda: read and stream._inbox.reader is not None)
+    until(lambda: read and stream._reader.pump.inbox.reader is not None)
     left.set()
     while not looked.is_set():
         fake_clock.advance(0.1)
@@ -778,7 +780,7 @@ def test_a_blocked_next_frees_the_reader_at_a_deadline(reads_async, option):
 
         def advance():
             assert source.inside.wait(10)
-            until(lambda: stream._inbox.reader is not None)
+            until(lambda: stream._reader.pump.inbox.reader is not None)
             clock.advance(50)
 
         threading.Thread(target=advance).start()
@@ -807,7 +809,7 @@ def test_a_blocked_next_that_ends_after_its_loop_makes_no_noise(caplog):
 
     asyncio.run(main())
     source.finish()
-    until(lambda: stream._pump.done.done())
+    until(lambda: stream._reader.pump.done.is_open)
     assert caplog.records == []
 
 
@@ -867,7 +869,7 @@ def test_the_source_waits_at_high_water(kind):
     stream = TokenStream(source, "text", high_water=50)
     first = next(stream)  # of `data: 0\n\n` and its like: 9 bytes
     # It may run ahead until 50 bytes are held, and not a part further.
-    until(lambda: stream._inbox.producer is not None)
+    until(lambda: stream._reader.pump.inbox.producer is not None)
     assert source.yielded <= len(first) // 9 + 6 + 1
     rest = read_all(stream)
     assert (first + rest).count(b"data: ") == 1001
@@ -885,7 +887,7 @@ def test_a_reader_that_makes_no_room_is_gone(kind, fake_clock):
     source = kind(script=forever())
     stream = TokenStream(source, send_timeout=30, high_water=100, on_finish=on_finish)
     stream.prime()
-    until(lambda: stream._inbox.producer is not None)
+    until(lambda: stream._reader.pump.inbox.producer is not None)
     fake_clock.advance(29)
     assert not finished.is_set()
     while not finished.is_set():
@@ -903,7 +905,7 @@ def test_a_slow_reader_is_not_gone_while_it_reads(kind, fake_clock):
     read = b""
     for chunk in stream:
         read += chunk
-        until(lambda: stream._inbox.producer is not None or stream._pump.ended)
+        until(lambda: stream._reader.pump.inbox.producer is not None or stream._reader.pump.ended)
         fake_clock.advance(14)
     assert read == b"data: x\n\n" * 100 + DONE
     assert fake_clock.now() > 1030
@@ -917,7 +919,7 @@ def test_a_slow_reader_is_no_slow_source(kind, fake_clock):
     read = b""
     for chunk in stream:
         read += chunk
-        until(lambda: stream._inbox.producer is not None or stream._pump.ended)
+        until(lambda: stream._reader.pump.inbox.producer is not None or stream._reader.pump.ended)
         fake_clock.advance(100)
     assert read == b"data: x\n\n" * 100 + DONE
 
@@ -973,7 +975,7 @@ def test_parts_that_send_nothing_are_parts(kind, fake_clock):
     fake_clock.advance(8)
     assert next(stream) == b": keep-alive\n\n"
     source.release()
-    until(lambda: stream._machine.parts == 2)
+    until(lambda: stream._reader.pump.machine.parts == 2)
     fake_clock.advance(8)
     assert next(stream) == b": keep-alive\n\n"  # it is 16 s since "a", but not since the usage
     source.release()
@@ -1145,7 +1147,7 @@ def test_prime_expires(kind, fake_clock):
     thread = threading.Thread(target=lambda: (stream.prime(), primed.set()))
     thread.start()
     assert source.started.wait(10)
-    until(lambda: stream._inbox.reader is not None)
+    until(lambda: stream._reader.pump.inbox.reader is not None)
     fake_clock.advance(4.9)
     assert not primed.is_set()
     fake_clock.advance(0.1)
@@ -1181,7 +1183,7 @@ def test_time_spent_priming_is_no_idle_time(fake_clock):
     stream = TokenStream(source, prime=14, keep_alive=15)
     thread = threading.Thread(target=stream.prime)
     thread.start()
-    until(lambda: stream._pump is not None and stream._inbox.reader is not None)
+    until(lambda: stream._reader is not None and stream._reader.pump.inbox.reader is not None)
     fake_clock.advance(14)
     thread.join(10)
     source.release()

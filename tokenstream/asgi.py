@@ -12,9 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from .clock import current_clock
 from .errors import BodyDropped, BodyTooLarge, ReaderLeft
-from .gates import Alarm
 from .reconnect import Answer, Request
 from .stream import TokenStream
 
@@ -177,19 +175,30 @@ async def respond(
     source returned instead, of which nothing is sent.
     """
     watch.when_left(stream.leave)
-    writer = _Writer(send, stream.send_timeout)
     try:
         if (response := await _primed(stream, watch)) is not None:
             return response
         watch.drop_body()
         if not watch.left:
-            await writer.write_all(stream, watch, status, headers)
-    except _Gone:
-        stream.leave(unsent=True)
+            await _send_stream(stream, watch, send, status, headers)
     finally:
-        writer.close()
         await stream.aclose()
     return None
+
+
+async def _send_stream(
+    stream: TokenStream, watch: Watch, send: Send, status: int, headers: Mapping[str, str]
+) -> None:
+    def write(chunk: bytes, more: bool) -> Awaitable[None]:
+        return send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    try:
+        await stream.write_to(write, opening=_send_start(send, status, headers))
+        if not stream.at_end and not watch.left:
+            await write(b"", False)
+    except (OSError, ReaderLeft):
+        # Servers of ASGI 2.4 raise the former where the reader has gone.
+        stream.leave(unsent=True)
 
 
 async def _primed(stream: TokenStream, watch: Watch) -> object | None:
@@ -201,61 +210,6 @@ async def _primed(stream: TokenStream, watch: Watch) -> object | None:
         # Nobody is there to be told, and a server would log it as its app's error.
         log.debug("the source failed when the reader had left", exc_info=True)
         return None
-
-
-class _Gone(Exception):
-    """The reader can't be written to."""
-
-
-class _Writer:
-    """Sends, and gives up where one send takes longer than it may: one lazy timer, none a write."""
-
-    def __init__(self, send: Send, timeout: float | None) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._send = send
-        self._timeout = timeout
-        self._clock = current_clock.get()
-        self._alarm = Alarm(self._clock, self)
-        self._task: asyncio.Task[Any] | None = None
-        self._gave_up = False
-
-    async def write_all(
-        self, stream: TokenStream, watch: Watch, status: int, headers: Mapping[str, str]
-    ) -> None:
-        await _send_start(self._write, status, headers)
-        open_ = True
-        async for chunk in stream:
-            open_ = not stream.at_end
-            await self._write({"type": "http.response.body", "body": chunk, "more_body": open_})
-        if open_ and not watch.left:
-            await self._write({"type": "http.response.body", "body": b"", "more_body": False})
-
-    def wake(self) -> None:
-        """End the send that is under way: the alarm rings."""
-        if self._task is not None:
-            self._gave_up = True
-            self._task.cancel()
-
-    def close(self) -> None:
-        self._alarm.cancel()
-
-    async def _write(self, message: Message) -> None:
-        if self._timeout is not None:
-            self._task = asyncio.current_task()
-            self._alarm.set(self._clock.now() + self._timeout)
-        try:
-            await self._send(message)
-        except OSError as error:
-            # Servers of ASGI 2.4 raise it where the reader has gone.
-            raise _Gone from error
-        except asyncio.CancelledError:
-            if not self._gave_up or self._task is None:
-                raise
-            self._task.uncancel()
-            raise _Gone from None
-        finally:
-            self._task = None
-            self._alarm.clear()
 
 
 async def _send_start(send: Send, status: int, headers: Mapping[str, str]) -> None:

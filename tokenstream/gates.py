@@ -13,7 +13,7 @@ from typing import Protocol
 
 from .clock import Clock, Timer
 
-__all__ = ["Alarm", "Gate", "LoopGate", "OnLoop", "ThreadGate"]
+__all__ = ["Alarm", "Gate", "Latch", "LoopGate", "OnLoop", "ThreadGate"]
 
 
 class Gate(Protocol):
@@ -78,6 +78,28 @@ class LoopGate:
     def _open(self) -> None:
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
+
+
+class Latch:
+    """Opens once, for any number of threads and tasks."""
+
+    __slots__ = ("_gates", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._gates: list[Gate] = []
+
+    def open(self) -> None:
+        """Wake all who wait."""
+        self.is_open = True
+        for gate in self._gates:
+            gate.wake()
+
+    def add(self, gate: Gate) -> None:
+        """Wake `gate` when it opens, or now if it has."""
+        self._gates.append(gate)
+        if self.is_open:
+            gate.wake()
 
 
 class Alarm:

@@ -11,16 +11,17 @@ that comes to a source of the other kind hands it over.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import inspect
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 from . import process
-from .clock import Clock
+from .clock import SYSTEM, Clock
 from .errors import DurationExceeded, LostInFork, ServerShutdown, SourceCancelled, SourceTimeout
+from .gates import Latch, ThreadGate
 from .host import Host
 from .inbox import Inbox
 from .machine import Machine
@@ -33,9 +34,11 @@ log = logging.getLogger("tokenstream")
 
 
 class Driver(Protocol):
-    """A place where a source runs. on_loop: whether clean-up there can be awaited."""
+    """A place where a source runs."""
 
-    on_loop: bool
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop on which clean-up can be awaited, None for a thread."""
 
     def start(self, source: object) -> None:
         """Begin; return at once."""
@@ -81,7 +84,8 @@ class Pump:
         self.response: object | None = None  # a finished one, to be passed through
         self.bytes_sent = 0  # counted by the reader's side
         self.result: Result | None = None  # there once the reader's side has settled
-        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.done = Latch()  # the source is closed, and `on_finish` has run
+        self.texts: list[str] = []  # tokens that wait for `flush`
         self.driver: Driver = _NoDriver()
         self.reader_loop: asyncio.AbstractEventLoop | None = None
         self.wants_async = False  # of a source that is both, take the async side
@@ -112,7 +116,7 @@ class Pump:
 
     def leave(self, outcome: Outcome = "disconnected") -> None:
         """The reader is gone before the terminal."""
-        if self.done.done():
+        if self.done.is_open:
             return
         self.stopping = True
         self.settle(outcome)
@@ -120,7 +124,7 @@ class Pump:
 
     def is_on_loop(self) -> bool:
         """Tell whether the source runs on a loop, where its clean-up can be awaited."""
-        return self.driver.on_loop
+        return self.driver.loop is not None
 
     def outcome(self) -> Outcome:
         """Return how the stream ended, once its terminal is out."""
@@ -146,7 +150,10 @@ class Pump:
 
     def wait_closed(self, timeout: float | None) -> None:
         """Block until the source is closed and `on_finish` has run, or for `timeout` seconds."""
-        concurrent.futures.wait([self.done], timeout)
+        if not self.done.is_open:
+            gate = ThreadGate(SYSTEM)
+            self.done.add(gate)
+            gate.wait(None if timeout is None else time.monotonic() + timeout)
 
     def lost_in_fork(self) -> None:
         """The driver is in the parent: the reader here gets an error frame and the end."""
@@ -163,7 +170,31 @@ class Pump:
         """Frame one part and hand it over; return whether there is room for more."""
         if self.ended:
             return False
-        frames = self.machine.part(item)
+        return self._put(self.machine.part(item))
+
+    def flush(self) -> bool:
+        """Frame the gathered tokens and hand them over; return whether there is room for more."""
+        if self.ended or not self.texts:
+            return not self.ended and self.inbox.has_room()
+        return self._put(self._framed())
+
+    def ready(self) -> bytes:
+        """Take all that is to be sent, past a reader that lends its sink."""
+        texts = self.texts
+        if self.ended or self.first_at is None or self.inbox.frames:
+            self.flush()
+            return b"" if self.ended else self.inbox.take()
+        if len(texts) == 1:  # as where tokens come one by one
+            return self.machine.part(texts.pop())
+        return self._framed() if texts else b""
+
+    def _framed(self) -> bytes:
+        try:
+            return self.machine.texts(self.texts)
+        finally:
+            self.texts.clear()
+
+    def _put(self, frames: bytes) -> bool:
         if self.first_at is None:
             self.first_at = self.clock.now()
             return self.inbox.put(frames)  # wakes a reader that primes, though it be empty
@@ -173,6 +204,7 @@ class Pump:
         """Hand over the terminal, once."""
         if self.ended:
             return
+        self.flush()
         self.ended = True
         self.error = error
         self.inbox.end(self.machine.finish() if error is None else self.machine.fail(error))
@@ -221,13 +253,14 @@ class Pump:
         self._close()
 
     def _close(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
+        if not self.done.is_open:
+            self.done.open()
 
     def conclude(self, outcome: Outcome) -> None:
         """Make the result, once. Only where nothing is being fed."""
         if self.result is not None:
             return
+        self.flush()  # they count, though nobody reads them
         self.ended = True
         gathered = self.machine.gathered
         first = self.first_at
@@ -253,7 +286,7 @@ class Pump:
 class _NoDriver:
     """Where no source runs any more."""
 
-    on_loop = False
+    loop = None
 
     def start(self, source: object) -> None:
         """Do nothing."""

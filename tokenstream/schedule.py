@@ -21,6 +21,8 @@ class Schedule:
         source_timeout: float | None,
         max_duration: float | None,
     ) -> None:
+        self.source_timeout = source_timeout
+        self.max_duration = max_duration
         self._keep_alive = inf if keep_alive is None else keep_alive
         self._source_timeout = inf if source_timeout is None else source_timeout
         self._end = inf if max_duration is None else now + max_duration

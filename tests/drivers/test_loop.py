@@ -169,9 +169,9 @@ async def test_a_reader_that_stops_reading_stops_a_source_that_never_waits():
     for _ in range(50):
         await asyncio.sleep(0)
         if parts is None:
-            parts = stream._machine.parts
-    assert stream._inbox.producer is not None
-    assert stream._machine.parts <= parts + 10
+            parts = stream._reader.pump.machine.parts
+    assert stream._reader.pump.inbox.producer is not None
+    assert stream._reader.pump.machine.parts <= parts + 10
     await stream.aclose()
     assert log == [1, "closed"]
 
@@ -218,11 +218,12 @@ async def test_a_task_that_is_cancelled_from_outside_ends_its_stream():
 
 
 async def test_a_source_that_swallows_its_cancellation_ends_with_its_next_part():
-    log = []
+    log, waits = [], asyncio.Event()
 
     async def source():
         try:
             yield "a"
+            waits.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -234,6 +235,7 @@ async def test_a_source_that_swallows_its_cancellation_ends_with_its_next_part()
 
     stream = TokenStream(source())
     await anext(stream)
+    await waits.wait()
     await stream.aclose()
     assert log == ["swallowed", "closed"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+import types
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator
 from typing import Any
 
 from .. import process
@@ -29,23 +30,19 @@ __all__ = ["LoopDriver"]
 SLICE_SECONDS = 0.001
 """How long an async source that never waits may hold its loop."""
 
-LOOK_EVERY = 4
-"""Tokens between two looks at the clock; the look costs as much as half a token."""
-
 
 class LoopDriver:
     """An async source runs in a task of its own, on the reader's loop or the shared one."""
 
-    on_loop = True
-
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
         loop = None if pump.host.shared_loop else pump.reader_loop
-        self._loop = loop or process.shared_loop()
+        self.loop: asyncio.AbstractEventLoop = loop or process.shared_loop()
         self._task: asyncio.Task[None] | None = None
         self._gate: LoopGate
         self._in_source = False
         self._handed_over = False
+        self._slice_end = 0.0
 
     def start(self, source: object) -> None:
         """Begin; return at once."""
@@ -68,11 +65,11 @@ class LoopDriver:
             change()
 
     def _on_loop(self, action: Callable[[], None]) -> bool:
-        if _running_loop() is self._loop:
+        if _running_loop() is self.loop:
             action()
             return True
         try:
-            self._loop.call_soon_threadsafe(action)
+            self.loop.call_soon_threadsafe(action)
         except RuntimeError:
             return False  # the loop is closed, and with it the task
         return True
@@ -87,7 +84,7 @@ class LoopDriver:
 
     def _start(self, source: object) -> None:
         self._gate = LoopGate()
-        self._task = self._loop.create_task(
+        self._task = self.loop.create_task(
             self._run(source), name="tokenstream-pump", context=self._pump.context.copy()
         )
 
@@ -132,19 +129,22 @@ class LoopDriver:
             if self._handed_over:
                 return
             iterator = open_async(source)
-            await self._feed(iterator)
+            if isinstance(iterator, Returns):
+                pump.end_with(iterator.value)
+            else:
+                await self._attend(self._take_parts(iterator))
         except asyncio.CancelledError as error:
             cancelled = error
         except BaseException as error:
             pump.end(explained(error))
-            if not isinstance(error, Exception) and self._loop is pump.reader_loop:
+            if not isinstance(error, Exception) and self.loop is pump.reader_loop:
                 raise  # KeyboardInterrupt and SystemExit are for who runs the loop, if it's not us
         finally:
             self._in_source = False
             if cancelled is not None:
                 self._was_cancelled(cancelled)
             # Collected after its loop was closed, it can await nothing any more.
-            if not self._handed_over and _running_loop() is self._loop:
+            if not self._handed_over and _running_loop() is self.loop:
                 await aclose_all(iterator, source)
 
     def _was_cancelled(self, error: asyncio.CancelledError) -> None:
@@ -176,29 +176,75 @@ class LoopDriver:
             pump.hand_over(source, ThreadDriver(pump))
         return source
 
-    async def _feed(self, iterator: AsyncIterator[object]) -> None:
-        if isinstance(iterator, Returns):
-            self._pump.end_with(iterator.value)
-            return
-        pump, accept, look = self._pump, self._pump.accept, time.perf_counter
-        count, since = 0, look()
+    async def _take_parts(self, iterator: AsyncIterator[object]) -> None:
+        pump, inbox, look = self._pump, self._pump.inbox, time.perf_counter
+        texts, overhead = pump.texts, pump.machine.overhead
+        # A reader on another thread reads while this one runs: it gets each at once.
+        gathers = self.loop is pump.reader_loop
+        gathered, room = 0, inbox.room() if gathers else 0
         async for item in iterator:
-            if not accept(item):
+            if type(item) is str:
+                # Framed many at a time: this loop is what a token of a hot source costs.
+                texts.append(item)
+                gathered = overhead + len(item) + (gathered if len(texts) > 1 else 0)
+                if gathered < room and look() < self._slice_end:
+                    continue
+                has_room = pump.flush()
+            else:
+                pump.flush()
+                has_room = pump.accept(item)
+            if not has_room:
                 await self._room()
                 if pump.stopping:
                     return
-            count += 1
-            if count % LOOK_EVERY == 0 and look() - since > SLICE_SECONDS:
+            if look() >= self._slice_end:
                 # A source that never waits must not hold the loop, nor be
                 # unstoppable: this is where its cancellation is raised.
                 await asyncio.sleep(0)
-                since = look()
+            room = inbox.room() if gathers else 0
         pump.end()
+
+    @types.coroutine
+    def _attend(self, taking: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+        """Run it, and before each of its waits hand over what it has taken.
+
+        That the source waits is the sign that a token comes alone: no timer
+        and no guess is needed to send it at once, and none to join those of a
+        source that is hot.
+        """
+        pump, inbox = self._pump, self._pump.inbox
+        resume: Callable[[Any], Any] = taking.send
+        value: Any = None
+        while True:
+            # None before the first token, which a reader waits for, nor after the end.
+            is_open = pump.first_at is not None and not pump.ended
+            self._slice_end = time.perf_counter() + SLICE_SECONDS if is_open else 0.0
+            try:
+                waits_for = resume(value)
+            except StopIteration:
+                return
+            try:
+                if (sink := inbox.sink) is None:
+                    pump.flush()
+                elif frames := pump.ready():
+                    yield from sink(frames)
+            except asyncio.CancelledError as error:
+                # As a task does that is cancelled where it waits.
+                if waits_for is None or not waits_for.cancel():
+                    resume, value = taking.throw, error
+                    continue
+            except Exception as error:  # of a wire of the app's own
+                pump.fail(error)
+            try:
+                value = yield waits_for
+                resume = taking.send
+            except BaseException as error:
+                resume, value = taking.throw, error
 
     async def _room(self) -> None:
         pump, inbox = self._pump, self._pump.inbox
         until = pump.room_deadline()
-        timer = None if until is None else pump.clock.call_at(self._loop, until, self._gate.wake)
+        timer = None if until is None else pump.clock.call_at(self.loop, until, self._gate.wake)
         try:
             while not (pump.stopping or pump.ended or inbox.has_room()):
                 waiter = self._gate.arm()

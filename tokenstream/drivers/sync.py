@@ -20,7 +20,7 @@ log = logging.getLogger("tokenstream")
 class ThreadDriver:
     """A sync source runs on a thread of its own."""
 
-    on_loop = False
+    loop = None
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
@@ -91,7 +91,7 @@ class ThreadDriver:
 class InlineDriver:
     """A sync source runs in the reader's thread, a part at a time: nothing else needs a clock."""
 
-    on_loop = False
+    loop = None
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
@@ -106,7 +106,8 @@ class InlineDriver:
     def advance(self) -> None:
         """Pull one part, or do what comes after the last."""
         self._pull()
-        self.wake()  # the source may have closed its own stream
+        if self._pump.stopping or self._life.closed:
+            self.wake()  # the source may have closed its own stream
 
     def _pull(self) -> None:
         self._running = True
@@ -121,7 +122,7 @@ class InlineDriver:
     def wake(self) -> None:
         """Do what comes after the last part, if that is what is left; pull no other."""
         pump, life = self._pump, self._life
-        while not self._running and not pump.done.done() and life.is_ending():
+        while not self._running and not pump.done.is_open and life.is_ending():
             self._pull()
 
     def interrupt(self) -> None:

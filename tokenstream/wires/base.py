@@ -57,6 +57,9 @@ class Encoder:
 
     wire = "?"
 
+    overhead = 8
+    """Bytes of a token's frame that are not the token, about: `data: ` and its ends."""
+
     def __init__(self) -> None:
         self._left_out: set[type] = set()
 
@@ -67,6 +70,13 @@ class Encoder:
     def text(self, text: str) -> bytes:
         """Return the frames of a token, which is not empty."""
         raise NotImplementedError  # every wire has text
+
+    def texts(self, texts: list[str]) -> bytes:
+        """Return the frames of many tokens, none of them empty: what `text` gives, joined.
+
+        A wire whose frames differ in the token alone makes them in one join.
+        """
+        return b"".join(map(self.text, texts))
 
     def reasoning(self, part: Reasoning) -> bytes:
         """Return the frames of a piece of thinking."""

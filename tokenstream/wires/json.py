@@ -51,9 +51,14 @@ def _given(**values: Any) -> dict[str, Any]:
 
 class _JsonEncoder(Encoder):
     wire = "json"
+    overhead = len('data: {"token":""}\n\n')
 
     def text(self, text: str) -> bytes:
         return ('data: {"token":' + json_string(text) + "}\n\n").encode("ascii")
+
+    def texts(self, texts: list[str]) -> bytes:
+        tokens = '}\n\ndata: {"token":'.join(map(json_string, texts))
+        return f'data: {{"token":{tokens}}}\n\n'.encode("ascii")
 
     def reasoning(self, part: Reasoning) -> bytes:
         return _frame(_given(reasoning=part.text, signature=part.signature))

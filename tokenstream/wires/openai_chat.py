@@ -55,6 +55,8 @@ class _ChatEncoder(Encoder):
         # Everything but the text is the same in every chunk: made once.
         self._before_text = self._head + '{"index":0,"delta":{"content":'
         self._after_text = '},"finish_reason":null}]}\n\n'
+        self._between_texts = self._after_text + self._before_text
+        self.overhead = len(self._between_texts) + len('""')
         self._include_usage = wire.include_usage
         self._named: set[int] = set()
         self._usage: Usage | None = None
@@ -62,6 +64,10 @@ class _ChatEncoder(Encoder):
 
     def text(self, text: str) -> bytes:
         return (self._before_text + json_string(text) + self._after_text).encode("ascii")
+
+    def texts(self, texts: list[str]) -> bytes:
+        tokens = self._between_texts.join(map(json_string, texts))
+        return (self._before_text + tokens + self._after_text).encode("ascii")
 
     def opening(self) -> bytes:
         return self._chunk({"role": "assistant", "content": ""})

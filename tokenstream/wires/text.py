@@ -34,11 +34,14 @@ class Text(Wire):
 
 
 def _frame(text: str) -> bytes:
-    frame = "data: " + text.replace("\n", "\ndata: ") + "\n\n"
+    return _encoded("data: " + text.replace("\n", "\ndata: ") + "\n\n")
+
+
+def _encoded(frames: str) -> bytes:
     try:
-        return frame.encode()
+        return frames.encode()
     except UnicodeEncodeError:
-        return sse.utf8(frame)
+        return sse.utf8(frames)
 
 
 class _TextEncoder(Encoder):
@@ -49,11 +52,26 @@ class _TextEncoder(Encoder):
         self._after_cr = False
 
     def text(self, text: str) -> bytes:
+        if not ("\r" in text or "\n" in text or "[DONE]" in text or self._after_cr):
+            try:
+                return f"data: {text}\n\n".encode()
+            except UnicodeEncodeError:
+                pass
+        return self._lines(text)
+
+    def _lines(self, text: str) -> bytes:
         if "\r" in text or self._after_cr:
             text = self._without_cr(text)
         if "[DONE]" in text and len(pieces := _INSIDE_DONE.split(text)) > 1:
             return b"".join(map(_frame, pieces))
         return _frame(text) if text else b""
+
+    def texts(self, texts: list[str]) -> bytes:
+        text = "".join(texts)
+        if self._after_cr or "\r" in text or "\n" in text or "[DONE]" in text:
+            return super().texts(texts)
+        # All that is between two tokens is the same.
+        return _encoded("data: " + "\n\ndata: ".join(texts) + "\n\n")
 
     def _without_cr(self, text: str) -> str:
         # A CRLF may come in two tokens: its LF was sent with the CR.
