@@ -39,7 +39,7 @@ class Inbox:
 
     def __init__(self, high_water: int) -> None:
         self.high_water = high_water
-        self.reader: Gate | None = None  # known while the reader waits
+        self.reader: Gate | None = None  # of a reader that waits for what comes next
         self.lender: Gate | None = None  # a reader that waits, and lends its sink meanwhile
         self.sink: Sink | None = None  # for the producer to use before it waits, on the same loop
         self.producer: Gate | None = None  # known while the producer waits
@@ -52,8 +52,9 @@ class Inbox:
         """Add frames, wake a reader that waits for them; return whether there is room for more."""
         self._put += len(frames)
         self.frames.append(frames)
-        if self.reader is not None:
-            self.wake_reader()
+        if (reader := self.reader) is not None:
+            self.reader = None
+            reader.wake()
         return self._put - self._taken < self.high_water
 
     def end(self, frames: bytes) -> None:
@@ -67,10 +68,6 @@ class Inbox:
         self.withdraw()
         if reader is not None:
             reader.wake()
-
-    def wait(self, gate: Gate) -> None:
-        """Know a reader that waits, to be woken by what comes next."""
-        self.reader = gate
 
     def lend(self, gate: Gate, sink: Sink) -> None:
         """Know a reader that waits, to be woken by the last frames; others go to its sink."""

@@ -170,7 +170,8 @@ class Pump:
         """Frame one part and hand it over; return whether there is room for more."""
         if self.ended:
             return False
-        return self._put(self.machine.part(item))
+        frames = self.machine.part(item)
+        return self._put(frames) if self.first_at is None or not frames else self.inbox.put(frames)
 
     def flush(self) -> bool:
         """Frame the gathered tokens and hand them over; return whether there is room for more."""

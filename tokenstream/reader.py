@@ -6,6 +6,7 @@ import asyncio
 import logging
 import types
 from collections.abc import Awaitable, Callable, Generator
+from math import inf
 from typing import Any, TypeAlias
 
 from .clock import Clock
@@ -40,16 +41,14 @@ Running: TypeAlias = Generator[Any, Any, Any]
 """Something awaited, between two of its waits."""
 
 
-class Wait:
-    """What a reader does when there is nothing to send. until: by the stream's clock."""
+class Wait(float):
+    """What a reader does when there is nothing to send: until then, by the stream's clock."""
 
-    __slots__ = ("until",)
-
-    def __init__(self, until: float | None) -> None:
-        self.until = until
+    __slots__ = ()
 
 
-_END = Wait(None)
+_FOR_EVER = Wait(inf)
+_END = Wait(inf)
 
 
 class Reader:
@@ -123,15 +122,26 @@ class Reader:
 
     def read(self) -> bytes | None:
         """Return the next chunk, None at the end, which has been settled then."""
-        if self._pulls and not (self.pump.ended or self._inbox.frames):
-            self._pull()
+        if self._pulls and (frames := self._pulled()):
+            return frames
         while not isinstance(step := self._step(), bytes):
             if step is _END:
                 self.settle()
                 self.wait_done(self._patience(CLOSE_SECONDS))
                 return None
-            self._wait(step.until)
+            self._wait(step)
         return step
+
+    def _pulled(self) -> bytes:
+        """Return the next part's frames; none where there is anything else to look at."""
+        pump, inbox = self.pump, self._inbox
+        if not (pump.ended or inbox.frames):
+            self._pull()
+        if pump.ended or self._left:
+            return b""
+        frames = inbox.take()
+        pump.bytes_sent += len(frames)
+        return frames
 
     def prime(self, seconds: float) -> object | None:
         """See `TokenStream.prime`."""
@@ -157,7 +167,7 @@ class Reader:
         driver.advance()
         return True
 
-    def _wait(self, until: float | None) -> None:
+    def _wait(self, until: float) -> None:
         inbox = self._inbox
         if self._pull():
             return
@@ -165,12 +175,12 @@ class Reader:
             self._thread_gate = ThreadGate(self._clock)
         if self._has_left is not None:
             look = self._clock.now() + LOOK_SECONDS
-            until = look if until is None else min(until, look)
-        inbox.wait(self._thread_gate)
-        if inbox.is_empty() and not self._left:
-            self._thread_gate.wait(until)
-        inbox.withdraw()
-        if self._has_left is not None and inbox.is_empty() and self._has_left():
+            until = min(until, look)
+        inbox.reader = self._thread_gate
+        if not (inbox.frames or self._left):
+            self._thread_gate.wait(None if until == inf else until)
+        inbox.reader = None
+        if self._has_left is not None and not inbox.frames and self._has_left():
             self._left = True
 
     # A task that reads.
@@ -182,7 +192,7 @@ class Reader:
                 self.settle()
                 await self.await_done(self._patience(self.clean_up_seconds()))
                 return None
-            await self._await(step.until)
+            await self._await(step)
         return step
 
     async def aprime(self, seconds: float) -> object | None:
@@ -221,18 +231,18 @@ class Reader:
         """Return how long a task waits for a source that was told to stop."""
         return CLEAN_UP_SECONDS if self.pump.is_on_loop() else CLOSE_SECONDS
 
-    async def _await(self, until: float | None) -> None:
+    async def _await(self, until: float) -> None:
         inbox, gate, alarm = self._inbox, *self._at_gate()
         waiter = gate.arm()
         if self._write is not None and self.pump.driver.loop is gate.loop:
             inbox.lend(gate, self._pass_on)
         else:
-            inbox.wait(gate)
+            inbox.reader = gate
         try:
             if self._writing:  # the alarm is the write's
                 await waiter
             elif inbox.is_empty() and not self._left:
-                alarm.set(until)
+                alarm.set(None if until == inf else until)
                 await waiter
         finally:
             inbox.withdraw()
@@ -328,33 +338,32 @@ class Reader:
         if self._left and not inbox.finished:
             return _END
         if self._writing:
-            return Wait(None)
+            return _FOR_EVER
         if inbox.finished:
             return self._last_word()
-        now = self._clock.now()
+        now, schedule = self._clock.now(), self._schedule
         if frames := inbox.take():
-            self._note(frames, now)
-            if self._schedule.over(now) and not inbox.finished:
+            schedule.wrote(now, self._machine.parts)
+            self.pump.bytes_sent += len(frames)
+            if schedule.max_duration is not None and schedule.over(now) and not inbox.finished:
                 self._fail(self._too_long(), now)
             return frames
         if inbox.finished:
             return self._last_word()
         if self._ending is not None:
             return self._wait_for_terminal(self._ending, now)
-        match self._schedule.due(now, self._machine.parts):
-            case "keep_alive":
-                comment = self._machine.keep_alive()
-                self._schedule.wrote(now)
-                self.pump.bytes_sent += len(comment)
-                return comment
-            case "source_timeout" | "max_duration":
-                if self._expire(now):
-                    return self._step()
-        return Wait(self._schedule.next())
+        until = schedule.next(now, self._machine.parts)
+        if now < until:
+            return Wait(until)
+        if schedule.passed(now, self._machine.parts) is None:
+            return self._comment(now)
+        return self._step() if self._expire(now) else Wait(until)
 
-    def _note(self, frames: bytes, now: float) -> None:
-        self._schedule.wrote(now, self._machine.parts)
-        self.pump.bytes_sent += len(frames)
+    def _comment(self, now: float) -> bytes:
+        comment = self._machine.keep_alive()
+        self._schedule.wrote(now)
+        self.pump.bytes_sent += len(comment)
+        return comment
 
     def _expire(self, now: float) -> bool:
         """End the stream if it has come to one of its limits; return whether it has."""
@@ -406,7 +415,7 @@ class Reader:
         if self._ending is None and not self._expire(now):
             return None if now >= deadline else min(deadline, self._schedule.limit())
         assert self._ending is not None
-        return self._wait_for_terminal(self._ending, now).until
+        return self._wait_for_terminal(self._ending, now)
 
     def _has_failed_early(self) -> bool:
         pump = self.pump

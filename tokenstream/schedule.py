@@ -37,12 +37,14 @@ class Schedule:
             self._last_part = now
             self._parts = parts
 
-    def next(self) -> float | None:
-        """Return when something is due, None if never."""
-        when = min(
+    def next(self, now: float, parts: int) -> float:
+        """Return when something is due, infinity if never. `parts`: see `due`."""
+        if parts != self._parts:
+            self._parts = parts
+            self._last_part = now
+        return min(
             self._last_write + self._keep_alive, self._last_part + self._source_timeout, self._end
         )
-        return None if when == inf else when
 
     def over(self, now: float) -> bool:
         """Tell whether the stream has lasted as long as it may."""
@@ -59,13 +61,10 @@ class Schedule:
 
     def due(self, now: float, parts: int) -> Due | None:
         """Return what is due. `parts`: how many came so far, those that send nothing included."""
-        if parts != self._parts:
-            self._parts = parts
-            self._last_part = now
+        if now < self.next(now, parts):
+            return None
         if now >= self._end:
             return "max_duration"
         if now >= self._last_part + self._source_timeout:
             return "source_timeout"
-        if now >= self._last_write + self._keep_alive:
-            return "keep_alive"
-        return None
+        return "keep_alive"

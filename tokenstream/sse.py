@@ -39,6 +39,8 @@ class Event:
     retry: int | None = None
 
     def __post_init__(self) -> None:
+        if type(self.data) is str and self.event is None and self.id is None and self.retry is None:
+            return  # as nearly each that is decoded
         for name, text in (("data", self.data), ("event", self.event), ("id", self.id)):
             if not isinstance(text, str) and (text is not None or name == "data"):
                 raise InvalidOption(f"Event({name}={text!r}): {name} must be a str")
