@@ -33,7 +33,8 @@ class Chunks:
         return self
 
     def __next__(self) -> bytes:
-        self._start()
+        if not self._started:
+            self._start()
         self._stepping = True
         try:
             return self._context.run(next, self._stream)

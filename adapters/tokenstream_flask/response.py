@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any, Self
@@ -98,6 +98,11 @@ class TokenStreamResponse(Response):
         response that the source returned instead of parts.
         """
         return None if self._chunks is None else self._chunks.prime()
+
+    def iter_encoded(self) -> Iterator[bytes]:
+        """Return the stream as it is: its chunks are bytes, and a layer costs each a call."""
+        response: object = self.response
+        return self._chunks if response is self._chunks is not None else super().iter_encoded()
 
     def get_app_iter(self, environ: dict[str, Any]) -> Any:
         """Return the body for the server: Flask calls this just before it pops its contexts."""
