@@ -65,20 +65,20 @@ class Reader:
         "_ending",
         "_ending_until",
         "_fault",
-        "_gave_up",
         "_has_left",
         "_inbox",
         "_left",
+        "_limit",
         "_loop_gate",
         "_machine",
+        "_overslept",
         "_pulls",
         "_schedule",
         "_thread_gate",
         "_unsent",
         "_waited",
         "_write",
-        "_writer",
-        "_writing",
+        "_writing_since",
         "pump",
     )
 
@@ -100,10 +100,10 @@ class Reader:
         self._loop_gate: LoopGate | None = None
         self._alarm: Alarm | None = None
         self._write: Write | None = None  # what may be lent to the pump's task
-        self._writing = False  # the pump's task waits in it
-        self._fault: BaseException | None = None  # that it raised there
-        self._writer: asyncio.Task[Any] | None = None  # who waits in a write
-        self._gave_up = False  # of it
+        self._writing_since: float | None = None  # by the pump's task
+        self._overslept = False  # it took so long that the reader had looked
+        self._fault: BaseException | None = None  # that it raised
+        self._limit: _Limit | None = None
 
     @property
     def at_end(self) -> bool:
@@ -135,9 +135,10 @@ class Reader:
     def _pulled(self) -> bytes:
         """Return the next part's frames; none where there is anything else to look at."""
         pump, inbox = self.pump, self._inbox
-        if not (pump.ended or inbox.frames):
-            self._pull()
-        if pump.ended or self._left:
+        if pump.ended or inbox.frames or not self._pull():
+            return b""
+        # It may have ended now, or have turned out to be one for a loop.
+        if pump.ended or self._left or pump.driver.loop is not None:
             return b""
         frames = inbox.take()
         pump.bytes_sent += len(frames)
@@ -236,18 +237,17 @@ class Reader:
         waiter = gate.arm()
         if self._write is not None and self.pump.driver.loop is gate.loop:
             inbox.lend(gate, self._pass_on)
+            if self.pump.send_timeout is not None:  # to look at the writes of the other
+                until = min(until, self._clock.now() + self.pump.send_timeout)
         else:
             inbox.reader = gate
         try:
-            if self._writing:  # the alarm is the write's
-                await waiter
-            elif inbox.is_empty() and not self._left:
+            if not (inbox.frames or self._left) or self._writing_since is not None:
                 alarm.set(None if until == inf else until)
                 await waiter
         finally:
             inbox.withdraw()
-            if not self._writing:
-                alarm.clear()
+            alarm.clear()
         if self._fault is not None:
             raise self._fault
 
@@ -255,28 +255,48 @@ class Reader:
         gate, alarm = self._loop_gate, self._alarm
         if gate is None or alarm is None or gate.loop is not asyncio.get_running_loop():
             gate = self._loop_gate = LoopGate()
-            alarm = self._alarm = Alarm(self._clock, self)
+            alarm = self._alarm = Alarm(self._clock, gate)
         return gate, alarm
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """Where the alarm is to ring."""
-        assert self._loop_gate is not None
-        return self._loop_gate.loop
+    # Writing. Nothing here looks at the clock, or sets a timer, for a write that does not wait.
 
-    def wake(self) -> None:
-        """The alarm rings: for a write that takes too long, or for a reader that waits."""
-        if self._writer is not None:
-            self._gave_up = True
-            self._writer.cancel()
-        elif self._loop_gate is not None:
-            self._loop_gate.wake()
+    async def _pass_on(self, frames: bytes) -> None:
+        """Write, in the source's task, for a reader that sleeps on and raises what this raises."""
+        assert self._write is not None
+        self._writing_since = now = self._clock.now()
+        self._schedule.wrote(now, self._machine.parts)
+        self.pump.bytes_sent += len(frames)
+        try:
+            await self._write(frames, True)
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            self._fault = error
+            self._inbox.wake_reader()
+        finally:
+            self._writing_since = None
+            if self._overslept:
+                self._wake_up()
 
-    # Writing, in the reader's task or in the pump's.
+    def _wake_up(self) -> None:
+        # The source could give nothing meanwhile.
+        self._overslept = False
+        self._schedule.wrote(self._clock.now(), self._machine.parts)
+        self._inbox.wake_reader()
+
+    def _wait_for_write(self, since: float) -> Wait:
+        """Sleep on while the source's task writes, but for no longer than a write may take."""
+        self._overslept = True
+        seconds = self.pump.send_timeout
+        if seconds is None:
+            return _FOR_EVER
+        if self._clock.now() >= since + seconds:
+            raise self._gone()
+        return Wait(since + seconds)
 
     @types.coroutine
     def _guarded(self, write: Awaitable[object]) -> Generator[Any, Any, None]:
-        """Await a write. One that does not wait, as nearly each, costs no look at the clock."""
+        """Await a write of the reader's own."""
         running = write.__await__()
         try:
             waits_for = next(running)
@@ -284,52 +304,21 @@ class Reader:
             return
         yield from self._in_time(running, waits_for)
 
-    @types.coroutine
-    def _pass_on(self, frames: bytes) -> Generator[Any, Any, None]:
-        """Write for a reader that sleeps on; its own is what the write raises."""
-        assert self._write is not None
-        self._schedule.wrote(self._clock.now(), self._machine.parts)
-        self.pump.bytes_sent += len(frames)
-        try:
-            running = self._write(frames, True).__await__()
-            waits_for = next(running)
-        except StopIteration:
-            return
-        except BaseException as error:
-            self._fault = error
-            self._inbox.wake_reader()
-            return
-        yield from self._pass_on_slowly(running, waits_for)
-
-    def _pass_on_slowly(self, running: Running, waits_for: Any) -> Generator[Any, Any, None]:
-        self._writing = True
-        try:
-            yield from self._in_time(running, waits_for)
-        except (asyncio.CancelledError, GeneratorExit):
-            raise
-        except BaseException as error:
-            self._fault = error
-        finally:
-            self._writing = False
-            # The source could give nothing meanwhile.
-            self._schedule.wrote(self._clock.now(), self._machine.parts)
-            self._inbox.wake_reader()
-
     def _in_time(self, running: Running, waits_for: Any) -> Generator[Any, Any, None]:
-        _, alarm = self._at_gate()
-        self._writer = asyncio.current_task()
-        seconds = self.pump.send_timeout
-        alarm.set(None if seconds is None else self._clock.now() + seconds)
+        limit = self._limit = self._limit or _Limit(self._clock)
+        limit.begin(self.pump.send_timeout)
         try:
             yield from _resumed(running, waits_for)
         except asyncio.CancelledError:
-            if not self._gave_up or self._writer is None:
+            if not limit.is_past:
                 raise
-            self._writer.uncancel()
-            raise ReaderLeft(f"the reader took nothing for {seconds} seconds") from None
+            limit.task.uncancel()
+            raise self._gone() from None
         finally:
-            self._writer = None
-            alarm.clear()
+            limit.end()
+
+    def _gone(self) -> ReaderLeft:
+        return ReaderLeft(f"the reader took nothing for {self.pump.send_timeout} seconds")
 
     # What both share.
 
@@ -337,8 +326,8 @@ class Reader:
         inbox = self._inbox
         if self._left and not inbox.finished:
             return _END
-        if self._writing:
-            return _FOR_EVER
+        if self._writing_since is not None:
+            return self._wait_for_write(self._writing_since)
         if inbox.finished:
             return self._last_word()
         now, schedule = self._clock.now(), self._schedule
@@ -436,8 +425,9 @@ class Reader:
     def settle(self) -> None:
         """Say how it ended, as far as the reader knows."""
         pump = self.pump
-        if self._alarm is not None:
-            self._alarm.cancel()
+        for timer in (self._alarm, self._limit):
+            if timer is not None:
+                timer.cancel()
         if pump.result is not None:
             return
         if pump.error is not None:
@@ -464,6 +454,38 @@ class Reader:
         # A source that ended by itself closes, and `on_finish` runs, as long as
         # it takes. One that was told to stop may never return from `next()`.
         return seconds if self.pump.stopping else None
+
+
+class _Limit:
+    """Cancels the task that is in a write for too long: one lazy timer, none a write."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.is_past = False
+        self.task = _this_task()
+        self.loop = self.task.get_loop()
+        self._clock = clock
+        self._alarm = Alarm(clock, self)
+
+    def begin(self, seconds: float | None) -> None:
+        self.task = _this_task()
+        if seconds is not None:
+            self._alarm.set(self._clock.now() + seconds)
+
+    def end(self) -> None:
+        self._alarm.clear()
+
+    def wake(self) -> None:
+        self.is_past = True
+        self.task.cancel()
+
+    def cancel(self) -> None:
+        self._alarm.cancel()
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def _resumed(running: Running, waits_for: Any) -> Generator[Any, Any, None]:
