@@ -208,6 +208,7 @@ class Reader:
 
     async def write_to(self, write: Write, opening: Awaitable[object] | None) -> None:
         """See `TokenStream.write_to`."""
+        self._come_to_loop()
         self._write = write
         if opening is not None:
             await self._guarded(opening)
@@ -233,7 +234,12 @@ class Reader:
         return CLEAN_UP_SECONDS if self.pump.is_on_loop() else CLOSE_SECONDS
 
     async def _await(self, until: float) -> None:
-        inbox, gate, alarm = self._inbox, *self._at_gate()
+        if self._write is None:
+            # Once for all of `write_to`: in 3.11 asyncio asks the kernel which process it is in.
+            self._come_to_loop()
+        inbox, gate, alarm = self._inbox, self._loop_gate, self._alarm
+        assert gate is not None
+        assert alarm is not None
         waiter = gate.arm()
         if self._write is not None and self.pump.driver.loop is gate.loop:
             inbox.lend(gate, self._pass_on)
@@ -251,12 +257,10 @@ class Reader:
         if self._fault is not None:
             raise self._fault
 
-    def _at_gate(self) -> tuple[LoopGate, Alarm]:
-        gate, alarm = self._loop_gate, self._alarm
-        if gate is None or alarm is None or gate.loop is not asyncio.get_running_loop():
-            gate = self._loop_gate = LoopGate()
-            alarm = self._alarm = Alarm(self._clock, gate)
-        return gate, alarm
+    def _come_to_loop(self) -> None:
+        if self._loop_gate is None or self._loop_gate.loop is not asyncio.get_running_loop():
+            self._loop_gate = LoopGate()
+            self._alarm = Alarm(self._clock, self._loop_gate)
 
     # Writing. Nothing here looks at the clock, or sets a timer, for a write that does not wait.
 
