@@ -49,7 +49,7 @@ class Driver(Protocol):
     def interrupt(self) -> None:
         """The pump is to stop, now if the source waits. From any thread."""
 
-    def exclusively(self, change: Callable[[], None]) -> None:
+    def exclusively(self, change: Callable[[], object]) -> None:
         """Make a change while the source is not being fed. From any thread."""
 
 
@@ -85,7 +85,7 @@ class Pump:
         self.bytes_sent = 0  # counted by the reader's side
         self.result: Result | None = None  # there once the reader's side has settled
         self.done = Latch()  # the source is closed, and `on_finish` has run
-        self.texts: list[str] = []  # tokens that wait for `flush`
+        self.texts: list[str] = []  # tokens that wait for `flush`, so as to be framed together
         self.driver: Driver = _NoDriver()
         self.reader_loop: asyncio.AbstractEventLoop | None = None
         self.wants_async = False  # of a source that is both, take the async side
@@ -190,10 +190,9 @@ class Pump:
         return self._framed() if texts else b""
 
     def _framed(self) -> bytes:
-        try:
-            return self.machine.texts(self.texts)
-        finally:
-            self.texts.clear()
+        texts = self.texts[:]
+        del self.texts[: len(texts)]  # a thread may have added more meanwhile
+        return self.machine.texts(texts)
 
     def _put(self, frames: bytes) -> bool:
         if self.first_at is None:
@@ -298,7 +297,7 @@ class _NoDriver:
     def interrupt(self) -> None:
         """Do nothing."""
 
-    def exclusively(self, change: Callable[[], None]) -> None:
+    def exclusively(self, change: Callable[[], object]) -> None:
         """Make the change: nobody else does."""
         change()
 

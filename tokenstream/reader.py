@@ -178,6 +178,7 @@ class Reader:
             look = self._clock.now() + LOOK_SECONDS
             until = min(until, look)
         inbox.reader = self._thread_gate
+        self._collect()
         if not (inbox.frames or self._left):
             self._thread_gate.wait(None if until == inf else until)
         inbox.reader = None
@@ -247,6 +248,7 @@ class Reader:
                 until = min(until, self._clock.now() + self.pump.send_timeout)
         else:
             inbox.reader = gate
+            self._collect()
         try:
             if not (inbox.frames or self._left) or self._writing_since is not None:
                 alarm.set(None if until == inf else until)
@@ -335,6 +337,8 @@ class Reader:
         if inbox.finished:
             return self._last_word()
         now, schedule = self._clock.now(), self._schedule
+        if not inbox.frames:
+            self._collect()
         if frames := inbox.take():
             schedule.wrote(now, self._machine.parts)
             self.pump.bytes_sent += len(frames)
@@ -351,6 +355,11 @@ class Reader:
         if schedule.passed(now, self._machine.parts) is None:
             return self._comment(now)
         return self._step() if self._expire(now) else Wait(until)
+
+    def _collect(self) -> None:
+        """See to what a thread has gathered while nobody waited for it."""
+        if self.pump.texts:
+            self.pump.driver.exclusively(self.pump.flush)
 
     def _comment(self, now: float) -> bytes:
         comment = self._machine.keep_alive()

@@ -59,12 +59,12 @@ class LoopDriver:
         if not self._on_loop(self._interrupt):
             self._lost()
 
-    def exclusively(self, change: Callable[[], None]) -> None:
+    def exclusively(self, change: Callable[[], object]) -> None:
         """Make a change on the loop, where parts are fed: no lock on the way of a token."""
         if not self._on_loop(change):
             change()
 
-    def _on_loop(self, action: Callable[[], None]) -> bool:
+    def _on_loop(self, action: Callable[[], object]) -> bool:
         if _running_loop() is self.loop:
             action()
             return True
@@ -181,9 +181,9 @@ class LoopDriver:
         texts, overhead = pump.texts, pump.machine.overhead
         # A reader on another thread reads while this one runs: it gets each at once.
         gathers = self.loop is pump.reader_loop
-        gathered, room = 0, inbox.room() if gathers else 0
+        gathered, room = 0, inbox.room()
         async for item in iterator:
-            if type(item) is str:
+            if gathers and type(item) is str:
                 # Framed many at a time: this loop is what a token of a hot source costs.
                 texts.append(item)
                 gathered = overhead + len(item) + (gathered if len(texts) > 1 else 0)
@@ -201,7 +201,7 @@ class LoopDriver:
                 # A source that never waits must not hold the loop, nor be
                 # unstoppable: this is where its cancellation is raised.
                 await asyncio.sleep(0)
-            room = inbox.room() if gathers else 0
+            room = inbox.room()
         pump.end()
 
     @types.coroutine

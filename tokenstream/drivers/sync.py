@@ -27,6 +27,9 @@ class ThreadDriver:
         self._gate = ThreadGate(pump.clock)
         # Reentrant: a collection in the middle of a part may drop the stream.
         self._turn = threading.RLock()
+        self._overhead = pump.machine.overhead
+        self._gathered = 0
+        self._room = 0  # none before the first token: it is not to wait
         self._iterator: Iterator[object] | None = None
 
     def start(self, source: object) -> None:
@@ -48,15 +51,30 @@ class ThreadDriver:
             self._iterator.interrupt()
         self._gate.wake()
 
-    def exclusively(self, change: Callable[[], None]) -> None:
+    def exclusively(self, change: Callable[[], object]) -> None:
         """Make a change between two parts. Only a deadline or an end ever asks for it."""
         with self._turn:
             change()
 
     def accept(self, item: object) -> bool:
         """Feed one part, unless the reader's side ends the stream meanwhile."""
+        pump = self._pump
+        if type(item) is not str:
+            with self._turn:
+                pump.flush()
+                return pump.accept(item)
+        # Gathered while the reader is busy: when it comes to wait it sees to what is left here.
+        pump.texts.append(item)
+        self._gathered += self._overhead + len(item)
+        if pump.inbox.reader is None and self._gathered < self._room:
+            return True
+        return self._flush()
+
+    def _flush(self) -> bool:
         with self._turn:
-            return self._pump.accept(item)
+            has_room = self._pump.flush()
+            self._gathered, self._room = 0, self._pump.inbox.room()
+        return has_room
 
     def _run(self, source: object) -> None:
         life = _SyncLife(self._pump, self)
@@ -129,7 +147,7 @@ class InlineDriver:
         """Close the source, unless it is the source that interrupts."""
         self.wake()
 
-    def exclusively(self, change: Callable[[], None]) -> None:
+    def exclusively(self, change: Callable[[], object]) -> None:
         """The only thread makes a change."""
         change()
 
