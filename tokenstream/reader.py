@@ -195,8 +195,10 @@ class Reader:
             await self.await_done(self.clean_up_seconds())
         return self._primed()
 
-    async def write_to(self, write: Write, opening: Awaitable[object] | None) -> None:
-        """See `TokenStream.write_to`."""
+    async def write_to(
+        self, write: Write, opening: Awaitable[object] | None, stream: object
+    ) -> None:
+        """See `TokenStream.write_to`. stream: dropped, it would stop the pump."""
         self._write = write
         if opening is not None:
             await self._guarded(opening)
@@ -293,11 +295,15 @@ class Reader:
 
     def _pass_on_slowly(self, running: Running, waits_for: Any) -> Generator[Any, Any, None]:
         self._writing = True
+        task = asyncio.current_task()
         try:
             yield from self._in_time(running, waits_for)
-        except (asyncio.CancelledError, GeneratorExit):
+        except GeneratorExit:
             raise
         except BaseException as error:
+            # A write may raise it unasked, and is not the source.
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             self._fault = error
         finally:
             self._writing = False
@@ -307,19 +313,19 @@ class Reader:
 
     def _in_time(self, running: Running, waits_for: Any) -> Generator[Any, Any, None]:
         _, alarm = self._at_gate()
-        self._writer = asyncio.current_task()
-        seconds = self.pump.send_timeout
+        self._writer = writer = asyncio.current_task()
+        assert writer is not None
+        seconds, cancelled = self.pump.send_timeout, writer.cancelling()
         alarm.set(None if seconds is None else self._clock.now() + seconds)
         try:
             yield from _resumed(running, waits_for)
-        except asyncio.CancelledError:
-            if not self._gave_up or self._writer is None:
-                raise
-            self._writer.uncancel()
-            raise ReaderLeft(f"the reader took nothing for {seconds} seconds") from None
         finally:
+            # Whatever the write made of its cancellation, unless others cancelled it as well.
             self._writer = None
             alarm.clear()
+            gave_up, self._gave_up = self._gave_up, False
+            if gave_up and writer.uncancel() <= cancelled:
+                raise ReaderLeft(f"the reader took nothing for {seconds} seconds") from None
 
     # What both share.
 
@@ -460,13 +466,15 @@ class Reader:
 def _resumed(running: Running, waits_for: Any) -> Generator[Any, Any, None]:
     """Go on with what has been run to its first wait."""
     while True:
-        resume: Callable[[Any], Any] = running.send
-        value: Any
         try:
-            value = yield waits_for
+            yield waits_for
+            break
         except BaseException as error:
-            resume, value = running.throw, error
-        try:
-            waits_for = resume(value)
-        except StopIteration:
-            return
+            # What a server wrote in another language, as granian, may have `__next__` alone.
+            if (throw := getattr(running, "throw", None)) is None:
+                raise
+            try:
+                waits_for = throw(error)
+            except StopIteration:
+                return
+    yield from running
