@@ -85,6 +85,20 @@ async def test_a_receive_that_raises_is_a_reader_that_left(
     assert "a broken server" in caplog.text
 
 
+async def test_two_that_wait_for_the_body_both_hear_of_what_comes() -> None:
+    receive = Receive()
+    async with Watch(receive) as watch:
+        waiting = [asyncio.create_task(watch.receive()) for _ in range(2)]
+        await settled()
+        receive.body(b"a")
+        receive.disconnect()
+        messages = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        assert sorted(message["type"] for message in messages) == [
+            "http.disconnect",
+            "http.request",
+        ]
+
+
 async def test_the_watch_ends_with_the_request() -> None:
     before = asyncio.all_tasks()
     async with Watch(Receive()):

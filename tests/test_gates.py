@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tokenstream.clock import SYSTEM
-from tokenstream.gates import Alarm, LoopGate, ThreadGate
+from tokenstream.gates import Alarm, Latch, LoopGate, ThreadGate
 from tokenstream.testing import FakeClock
 
 # A thread's.
@@ -100,6 +100,78 @@ def test_a_loop_that_is_closed_is_harmless():
     thread.start()
     thread.join(10)
     gates[0].wake()
+
+
+def test_a_loop_that_is_closed_under_who_waits_is_harmless_in_its_own_thread():
+    gates = []
+
+    async def waits():
+        gates.append(gate := LoopGate())
+        await gate.arm()
+
+    async def main():
+        task = asyncio.ensure_future(waits())
+        task._log_destroy_pending = False  # of asyncio's own noise
+        await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.close()
+    gates[0].wake()
+    gates[0].wake()
+
+
+# What opens once.
+
+
+class Rung:
+    def __init__(self):
+        self.rung = 0
+
+    def wake(self):
+        self.rung += 1
+
+
+def test_a_latch_wakes_all_who_wait_when_it_opens():
+    latch, bells = Latch(), [Rung(), Rung()]
+    for bell in bells:
+        latch.add(bell)
+    assert not latch.is_open
+    assert [bell.rung for bell in bells] == [0, 0]
+    latch.open()
+    assert latch.is_open
+    assert [bell.rung for bell in bells] == [1, 1]
+
+
+def test_a_latch_that_is_open_lets_who_comes_on():
+    latch, bell = Latch(), Rung()
+    latch.open()
+    latch.add(bell)
+    assert bell.rung == 1
+
+
+def test_nobody_sleeps_at_a_latch_that_opens_as_they_come():
+    for _ in range(300):
+        latch = Latch()
+        opener = threading.Thread(target=latch.open)
+        opener.start()
+        gate = ThreadGate(SYSTEM)
+        latch.add(gate)
+        gate.wait(None)  # hangs if its wake was lost
+        assert latch.is_open
+        opener.join(10)
+
+
+async def test_threads_and_tasks_wait_at_one_latch():
+    latch, gone = Latch(), threading.Event()
+    gate, other = LoopGate(), ThreadGate(SYSTEM)
+    waiter = gate.arm()
+    latch.add(gate)
+    latch.add(other)
+    threading.Thread(target=lambda: (other.wait(None), gone.set()), daemon=True).start()
+    threading.Thread(target=latch.open).start()
+    await asyncio.wait_for(waiter, 10)
+    assert await asyncio.to_thread(gone.wait, 10)
 
 
 # The alarm.

@@ -98,6 +98,87 @@ def test_what_is_taken_wakes_the_producer_once():
     assert inbox.producer is None
 
 
+# A reader that lends what it writes with.
+
+
+async def sink(frames):
+    raise AssertionError("the inbox calls no sink")
+
+
+def test_what_is_lent_is_there_until_it_is_withdrawn():
+    inbox, bell = Inbox(100), Bell()
+    assert inbox.sink is None
+    inbox.lend(bell, sink)
+    assert inbox.sink is sink
+    inbox.withdraw()
+    assert inbox.sink is None
+    inbox.wake_reader()
+    inbox.end(b"end")
+    assert bell.rung == 0
+
+
+def test_a_reader_that_lends_sleeps_on_until_the_last_frames():
+    inbox, bell = Inbox(100), Bell()
+    inbox.lend(bell, sink)
+    inbox.put(b"a")
+    inbox.put(b"")
+    assert bell.rung == 0
+    assert inbox.sink is sink
+    assert inbox.take() == b"a"
+    inbox.end(b"end")
+    assert bell.rung == 1
+    assert inbox.sink is None  # nothing is written past what it reads now
+    assert inbox.take() == b"end"
+    assert inbox.finished
+
+
+def test_a_reader_that_is_woken_has_its_own_again():
+    inbox, bell = Inbox(100), Bell()
+    inbox.lend(bell, sink)
+    inbox.wake_reader()
+    inbox.wake_reader()
+    assert bell.rung == 1
+    assert inbox.sink is None
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_reader_that_waits_is_woken_once_and_known_no_more(last):
+    inbox, bell = Inbox(100), Bell()
+    inbox.wait(bell)
+    assert inbox.sink is None
+    inbox.end(b"a") if last else inbox.put(b"a")
+    inbox.put(b"b")
+    inbox.wake_reader()
+    assert bell.rung == 1
+    inbox.wait(bell)
+    inbox.withdraw()
+    inbox.put(b"c")
+    assert bell.rung == 1
+
+
+def test_room_is_what_may_still_be_put():
+    inbox = Inbox(10)
+    assert inbox.room() == 10
+    inbox.put(b"xxxx")
+    assert inbox.room() == 6
+    inbox.put(b"x" * 6)
+    assert (inbox.room(), inbox.has_room()) == (0, False)
+    inbox.put(b"xx")  # no frame is refused
+    assert inbox.room() == -2
+    inbox.take()
+    assert (inbox.room(), inbox.has_room()) == (10, True)
+
+
+def test_what_is_taken_by_the_sink_makes_room_too():
+    inbox, bell = Inbox(2), Bell()
+    inbox.put(b"aa")
+    inbox.producer = bell
+    inbox.lend(Bell(), sink)
+    assert inbox.take() == b"aa"
+    assert bell.rung == 1
+    assert inbox.sink is sink
+
+
 def test_two_threads_lose_nothing_and_nobody_sleeps_for_ever():
     inbox, count = Inbox(64), 20_000
 

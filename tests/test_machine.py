@@ -6,11 +6,14 @@ import enum
 import logging
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tokenstream import Json, Reasoning, Text, ToolCall, errors
 from tokenstream.machine import END_SUFFIX, Machine, State, public_message
 
-from .cases import CASES, Case, SourceBroke
+from .cases import CASES, CHAT, Case, SourceBroke
+from .wires.strategies import BATCHES
 
 
 def run(case: Case) -> tuple[bytes, Machine, BaseException | None]:
@@ -155,3 +158,59 @@ def test_keep_alive_is_a_comment_and_with_ids_has_no_blank_line():
 
 def test_the_end_suffix():
     assert Machine(Json(), "r").finish().startswith(f"id: r{END_SUFFIX}\n".encode())
+
+
+# Tokens many at a time.
+
+WIRES = pytest.mark.parametrize("wire", [Json(), Text(), CHAT], ids=lambda wire: wire.name)
+
+
+@WIRES
+@given(BATCHES, st.none() | st.just("r1"))
+@example([["a\r"], ["\nb", "\r", "\n"], ["\n"]], None)
+@example([["a\r", ""], ["", "\n"], ["\nb"]], None)
+@example([["a", "[DONE]"], ["[DO", "NE]"], ["x\n", "[DONE]\r", "\n"]], None)
+@example([["a", "\ud83d"], ["\ude00", "\ud83d", "\ude00"]], "r1")
+@example([["", ""], ["", "", ""], [], ["a", ""]], "r1")
+def test_many_tokens_at_a_time_are_the_same(wire, batches, run_id):
+    one, many = Machine(wire, run_id), Machine(wire, run_id)
+    for batch in batches:
+        expected = b"".join([one.part(token) for token in batch])
+        assert many.texts(list(batch)) == expected
+        assert (many.parts, many.state) == (one.parts, one.state)
+    assert many.gathered == one.gathered
+    assert many.finish() == one.finish()
+    assert many.texts(["late", "later"]) == b""
+    assert many.gathered == one.gathered
+
+
+@WIRES
+@given(BATCHES, st.lists(st.sampled_from([b"\xf0\x9f", b"\x98\x80", b"\r", b"\n", b"\xff"])))
+def test_nor_does_what_comes_between_them_change_a_byte(wire, batches, pieces):
+    # A cut character, or a CR of bytes, is waiting when the next batch comes.
+    one, many = Machine(wire), Machine(wire)
+    between = iter(pieces)
+    for batch in batches:
+        piece = next(between, b"")
+        expected = b"".join([one.part(part) for part in (*batch, piece)])
+        assert many.texts(list(batch)) + many.part(piece) == expected
+    assert many.gathered == one.gathered
+    assert many.parts == one.parts
+    assert many.fail(SourceBroke()) == one.fail(SourceBroke())
+
+
+def test_what_is_given_to_texts_stays_the_callers():
+    machine = Machine(Text())
+    machine.part("a")
+    tokens = ["b", "", "c"]
+    machine.texts(tokens)
+    assert tokens == ["b", "", "c"]
+    tokens.clear()
+    assert machine.gathered.texts == ["a", "b", "c"]
+
+
+@WIRES
+def test_the_overhead_is_what_a_token_costs_beside_its_text(wire):
+    machine = Machine(wire)
+    machine.part("a")
+    assert len(machine.part("bcd")) == machine.overhead + len("bcd")

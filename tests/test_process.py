@@ -148,7 +148,8 @@ def test_shut_down_returns_what_was_open(kind):
     stream = TokenStream(source)
     next(stream)
     assert process.shut_down() == [stream._reader.pump]
-    source.release()
+    if kind is ScriptedSource:  # a blocked thread ends with its next step
+        source.release()
     stream._reader.pump.wait_closed(10)
     assert process.shut_down() == []
     assert source.closed.is_set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import queue
 import threading
 import weakref
 
@@ -591,12 +592,33 @@ def test_a_coroutine_that_nobody_reads_makes_no_noise():
     stream.close()
 
 
+def test_a_coroutine_that_is_awaited_already_is_cancelled_where_it_waits():
+    ended = queue.SimpleQueue()
+
+    async def opens():
+        try:
+            await asyncio.Event().wait()
+        except BaseException as error:
+            ended.put(type(error))
+            raise
+
+    stream = TokenStream(opens(), prime=0.01)
+    stream.prime()
+    del stream
+    gc.collect()
+    assert ended.get(timeout=10) is asyncio.CancelledError
+
+
+class Cyclic(TokenStream):
+    """Has room for an attribute, such as itself."""
+
+
 @BOTH_SOURCES
 @pytest.mark.parametrize("cyclic", [False, True], ids=["", "in a cycle"])
 def test_a_stream_dropped_half_read_closes_its_source(kind, cyclic):
     results = []
     source = kind("a", *["x"] * 10, WAIT)
-    stream = TokenStream(source, on_finish=results.append, keep_alive=5)
+    stream = Cyclic(source, on_finish=results.append, keep_alive=5)
     next(stream)
     ref = weakref.ref(stream)
     if cyclic:

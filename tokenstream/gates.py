@@ -35,6 +35,8 @@ class OnLoop(Gate, Protocol):
 class ThreadGate:
     """A thread waits at a lock that only `wake` releases."""
 
+    __slots__ = ("_clock", "_lock")
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
@@ -55,6 +57,8 @@ class ThreadGate:
 class LoopGate:
     """A task waits at a future. Make it where the loop runs; `arm` before it is known."""
 
+    __slots__ = ("_future", "_thread", "loop")
+
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -67,11 +71,11 @@ class LoopGate:
 
     def wake(self) -> None:
         """Let the task go on."""
-        if threading.get_ident() == self._thread:
-            self._open()
-            return
         try:
-            self.loop.call_soon_threadsafe(self._open)
+            if threading.get_ident() == self._thread:
+                self._open()
+            else:
+                self.loop.call_soon_threadsafe(self._open)
         except RuntimeError:
             pass  # the loop is closed, and with it whoever waited
 
@@ -108,6 +112,8 @@ class Alarm:
     It is set for each wait but re-armed only when it rings: then it looks at
     what it is set to by now. So a wait costs no timer.
     """
+
+    __slots__ = ("_clock", "_gate", "_rings_at", "_timer", "_until")
 
     def __init__(self, clock: Clock, gate: OnLoop) -> None:
         self._clock = clock

@@ -13,7 +13,7 @@ def _no_response(_: object) -> bool:
     return False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Host:
     """What a framework lends to the streams in it.
 

@@ -84,6 +84,21 @@ class Machine:
     told to stop when it reconnects. on_error: exception -> public message.
     """
 
+    __slots__ = (
+        "_add_text",
+        "_encode_text",
+        "_encoder",
+        "_has_ids",
+        "_id_due",
+        "_is_open",
+        "_on_error",
+        "_pieces",
+        "_run_id",
+        "gathered",
+        "parts",
+        "state",
+    )
+
     def __init__(
         self,
         wire: Wire,

@@ -274,9 +274,11 @@ class Reader:
         self.pump.bytes_sent += len(frames)
         try:
             await self._write(frames, True)
-        except (asyncio.CancelledError, GeneratorExit):
+        except GeneratorExit:
             raise
         except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _this_task().cancelling():
+                raise  # else the write raised it unasked, and is not the source
             self._fault = error
             self._inbox.wake_reader()
         finally:
@@ -315,13 +317,10 @@ class Reader:
         limit.begin(self.pump.send_timeout)
         try:
             yield from _resumed(running, waits_for)
-        except asyncio.CancelledError:
-            if not limit.is_past:
-                raise
-            limit.task.uncancel()
-            raise self._gone() from None
         finally:
-            limit.end()
+            # Whatever the write made of its cancellation.
+            if limit.end():
+                raise self._gone() from None
 
     def _gone(self) -> ReaderLeft:
         return ReaderLeft(f"the reader took nothing for {self.pump.send_timeout} seconds")
@@ -472,24 +471,28 @@ class Reader:
 class _Limit:
     """Cancels the task that is in a write for too long: one lazy timer, none a write."""
 
+    __slots__ = ("_alarm", "_cancelled", "_clock", "_is_past", "_task", "loop")
+
     def __init__(self, clock: Clock) -> None:
-        self.is_past = False
-        self.task = _this_task()
-        self.loop = self.task.get_loop()
+        self.loop = asyncio.get_running_loop()
         self._clock = clock
         self._alarm = Alarm(clock, self)
 
     def begin(self, seconds: float | None) -> None:
-        self.task = _this_task()
+        self._task = _this_task()
+        self._cancelled = self._task.cancelling()
+        self._is_past = False
         if seconds is not None:
             self._alarm.set(self._clock.now() + seconds)
 
-    def end(self) -> None:
-        self._alarm.clear()
-
     def wake(self) -> None:
-        self.is_past = True
-        self.task.cancel()
+        self._is_past = True
+        self._task.cancel()
+
+    def end(self) -> bool:
+        """Return whether it was too long, and nobody else has cancelled the task."""
+        self._alarm.clear()
+        return self._is_past and self._task.uncancel() <= self._cancelled
 
     def cancel(self) -> None:
         self._alarm.cancel()
@@ -504,13 +507,15 @@ def _this_task() -> asyncio.Task[Any]:
 def _resumed(running: Running, waits_for: Any) -> Generator[Any, Any, None]:
     """Go on with what has been run to its first wait."""
     while True:
-        resume: Callable[[Any], Any] = running.send
-        value: Any
         try:
-            value = yield waits_for
+            yield waits_for
+            break
         except BaseException as error:
-            resume, value = running.throw, error
-        try:
-            waits_for = resume(value)
-        except StopIteration:
-            return
+            # What a server wrote in another language, as granian, may have `__next__` alone.
+            if (throw := getattr(running, "throw", None)) is None:
+                raise
+            try:
+                waits_for = throw(error)
+            except StopIteration:
+                return
+    yield from running

@@ -42,6 +42,8 @@ OnReconnect: TypeAlias = Literal["refuse", "rerun"]
 
 LOST = "connection lost, cannot resume"
 
+_CHOICES = get_args(OnReconnect)
+
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -74,9 +76,8 @@ class Answer:
 
 def answer(request: Request, wire: Wire, on_reconnect: OnReconnect = "refuse") -> Answer | None:
     """Return what `request` gets without a source, or None: then it gets a stream."""
-    headers = {**HEADERS, **wire.headers}
     if request.method == "HEAD":
-        return Answer(200, headers, b"")
+        return Answer(200, {**HEADERS, **wire.headers}, b"")
     if not _has_ids(request, wire, on_reconnect) or not request.last_event_id:
         return None
     if request.last_event_id.endswith(END_SUFFIX):
@@ -84,7 +85,7 @@ def answer(request: Request, wire: Wire, on_reconnect: OnReconnect = "refuse") -
     # An id that is not ours is hostile, or another server's: never echoed.
     known = _RUN.fullmatch(request.last_event_id)
     machine = Machine(wire, known[0] if known else new_run_id(), lambda _: LOST)
-    return Answer(200, headers, machine.fail(ConnectionError(LOST)))
+    return Answer(200, {**HEADERS, **wire.headers}, machine.fail(ConnectionError(LOST)))
 
 
 def run_id_for(request: Request, wire: Wire, on_reconnect: OnReconnect = "refuse") -> str | None:
@@ -100,8 +101,8 @@ def new_run_id() -> str:
 
 def check_on_reconnect(value: str) -> None:
     """Raise `InvalidOption` for what is no `OnReconnect`."""
-    if value not in get_args(OnReconnect):
-        choices = " or ".join(map(repr, get_args(OnReconnect)))
+    if value not in _CHOICES:
+        choices = " or ".join(map(repr, _CHOICES))
         raise InvalidOption(f"on_reconnect={value!r}: give {choices}")
 
 

@@ -13,6 +13,17 @@ Due = Literal["keep_alive", "source_timeout", "max_duration"]
 class Schedule:
     """The three deadlines of a stream, in the seconds of whoever tells the time."""
 
+    __slots__ = (
+        "_end",
+        "_keep_alive",
+        "_last_part",
+        "_last_write",
+        "_parts",
+        "_source_timeout",
+        "max_duration",
+        "source_timeout",
+    )
+
     def __init__(
         self,
         now: float,

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from math import isfinite
 from typing import Any
 
@@ -26,6 +26,8 @@ from .schedule import Schedule
 from .wires import Wire, WireName, find_wire
 
 __all__ = ["TokenStream"]
+
+_NO_HOST = Host()
 
 
 class TokenStream:
@@ -58,6 +60,29 @@ class TokenStream:
     Raises `InvalidOption`, `UnknownWire` and `NotASource` at once.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_closed",
+        "_context",
+        "_high_water",
+        "_keep_alive",
+        "_left",
+        "_max_duration",
+        "_on_error",
+        "_on_finish",
+        "_prime",
+        "_reader",
+        "_source",
+        "_source_timeout",
+        "_unread",
+        "_unsent",
+        "host",
+        "run_id",
+        "send_timeout",
+        "wire",
+    )
+
     def __init__(
         self,
         source: object,
@@ -83,7 +108,8 @@ class TokenStream:
         if not (_is_finite(high_water) and high_water >= 1):
             raise InvalidOption(f"high_water={high_water!r}: give a number of bytes above 0")
         self.wire = find_wire(wire)
-        self.host = host or Host()
+        self.host = host or _NO_HOST
+        self.run_id = self.host.run_id  # an adapter may learn it later, from the request
         self._source = source
         self._keep_alive = keep_alive
         self._prime = prime
@@ -99,9 +125,11 @@ class TokenStream:
         self._closed = False
         self._left = False
         self._unsent = False
+        self._unread: weakref.finalize[[], TokenStream] | None = None
         if inspect.iscoroutine(source):
             # Nobody may ever read this stream: no "was never awaited" then.
-            weakref.finalize(self, source.close).atexit = False
+            self._unread = weakref.finalize(self, source.close)
+            self._unread.atexit = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -169,7 +197,9 @@ class TokenStream:
         reader = self._reader or self._start(asyncio.get_running_loop())
         return await reader.aprime(self._prime)
 
-    async def write_to(self, write: Write, *, opening: Awaitable[object] | None = None) -> None:
+    def write_to(
+        self, write: Write, *, opening: Awaitable[object] | None = None
+    ) -> Coroutine[Any, Any, None]:
         """Read to the end, and give each chunk to `await write(chunk, more)`, one at a time.
 
         more: False with the terminal. opening: awaited before the first chunk,
@@ -181,7 +211,7 @@ class TokenStream:
         write takes longer than `send_timeout`.
         """
         reader = self._reader or self._start(asyncio.get_running_loop())
-        await reader.write_to(write, opening)
+        return reader.write_to(write, opening, self)
 
     async def aclose(self) -> None:
         """Stop reading, and wait for an async source's clean-up; a thread gets a short wait."""
@@ -209,7 +239,7 @@ class TokenStream:
         may_inline = loop is None and self.host.inline
         needs_no_clock = may_inline and self._keep_alive is None and not is_async(self._source)
         pump = Pump(
-            Machine(self.wire, self.host.run_id, self._on_error),
+            Machine(self.wire, self.run_id, self._on_error),
             Inbox(self._high_water),
             place=inline if needs_no_clock else place,
             host=self.host,
@@ -226,8 +256,9 @@ class TokenStream:
         )
         pulls = needs_no_clock and self._max_duration is None
         self._reader = reader = Reader(pump, schedule, self._clock, pulls=pulls)
-        # The pump knows nothing of this object: dropped, it stops its pump.
-        weakref.finalize(self, pump.leave).atexit = False
+        pump.leave_without(self)
+        if self._unread is not None:
+            self._unread.detach()  # the pump closes what it opens
         if self._left:
             reader.leave(unsent=self._unsent)
         source, self._source = self._source, None

@@ -46,20 +46,24 @@ def _app(handler: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) ->
     TokenStreamResponse((), known_wire, **options)  # options are checked where they are written
     host = Host(is_response=_is_app)
     on_reconnect = options.get("on_reconnect", "refuse")
+    starts_lazily = is_async_view(handler) or inspect.isgeneratorfunction(handler)
 
     @functools.wraps(handler)
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await _not_http(scope, receive, send)
             return
-        if whole := answer(request_of(scope), known_wire, on_reconnect):
+        request = request_of(scope)
+        if whole := answer(request, known_wire, on_reconnect):
             await send_whole(send, whole)
             return
         async with Watch(receive) as watch:
-            source = _source(handler, scope, watch.receive)
-            response = TokenStreamResponse(source, known_wire, **{"host": host, **options})
+            source = functools.partial(handler, scope, watch.receive)
+            response = TokenStreamResponse(
+                source() if starts_lazily else source, known_wire, **{"host": host, **options}
+            )
             try:
-                finished = await response.respond(scope, watch, send)
+                finished: Any = await response.respond(request, watch, send)
             except BodyTooLarge as error:
                 await send_whole(send, _plain(413, str(error)))
                 return
@@ -69,12 +73,6 @@ def _app(handler: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) ->
                 await finished(scope, watch.receive, send)
 
     return app
-
-
-def _source(handler: AnyView, scope: Scope, receive: Receive) -> object:
-    if is_async_view(handler) or inspect.isgeneratorfunction(handler):
-        return handler(scope, receive)  # nothing of it runs yet
-    return functools.partial(handler, scope, receive)
 
 
 def _is_app(value: object) -> bool:

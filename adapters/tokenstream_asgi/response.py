@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from tokenstream import TokenStream, Wire, WireName
 from tokenstream.asgi import Receive, Scope, Send, Watch, request_of, respond, send_whole
 from tokenstream.headers import merged
-from tokenstream.reconnect import OnReconnect, answer, check_on_reconnect, run_id_for
+from tokenstream.reconnect import (
+    Answer,
+    OnReconnect,
+    Request,
+    answer,
+    check_on_reconnect,
+    run_id_for,
+)
 
 __all__ = ["TokenStreamResponse"]
 
@@ -47,24 +54,26 @@ class TokenStreamResponse:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
+        request = request_of(scope)
+        if whole := answer(request, self._stream.wire, self._on_reconnect):
+            await self._send_whole(whole, send)
+            return
         async with Watch(receive) as watch:
             watch.drop_body()  # whoever made this response has read what it needs
-            response = await self.respond(scope, watch, send)
+            response: Any = await self.respond(request, watch, send)
             if response is not None:
                 await response(scope, watch.receive, send)
 
-    async def respond(self, scope: Scope, watch: Watch, send: Send) -> Any:
-        """Answer the request, or return the finished response that the source returned."""
+    def respond(self, request: Request, watch: Watch, send: Send) -> Awaitable[object | None]:
+        """Stream to a request that gets a stream: see `tokenstream.asgi.respond`."""
         stream = self._stream
-        request = request_of(scope)
-        if whole := answer(request, stream.wire, self._on_reconnect):
-            await stream.aclose()
-            await send_whole(send, replace(whole, headers=merged(whole.headers, self._headers)))
-            return None
-        run_id = run_id_for(request, stream.wire, self._on_reconnect)
-        stream.host = replace(stream.host, run_id=run_id)
+        stream.run_id = run_id_for(request, stream.wire, self._on_reconnect)
         headers = merged(stream.headers, self._headers)
-        return await respond(stream, watch, send, status=self._status, headers=headers)
+        return respond(stream, watch, send, status=self._status, headers=headers)
+
+    async def _send_whole(self, whole: Answer, send: Send) -> None:
+        await self._stream.aclose()
+        await send_whole(send, replace(whole, headers=merged(whole.headers, self._headers)))
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError(f"not a value: {self!r}")

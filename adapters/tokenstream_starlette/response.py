@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from starlette.background import BackgroundTask
@@ -76,8 +75,7 @@ class TokenStreamResponse(Response):
             headers = dict(self.headers) if whole.status != 204 else dict(whole.headers)
             await Response(whole.body, whole.status, headers)(scope, receive, send)
             return
-        run_id = run_id_for(request, stream.wire, self._on_reconnect)
-        stream.host = replace(stream.host, run_id=run_id)
+        stream.run_id = run_id_for(request, stream.wire, self._on_reconnect)
         async with Watch(receive) as watch:
             watch.drop_body()  # the endpoint has read what it needs
             finished = await respond(

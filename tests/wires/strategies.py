@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tokenstream import sse
 
-__all__ = ["TEXTS", "decoded", "normal"]
+__all__ = ["BATCHES", "TEXTS", "decoded", "normal"]
 
 
 def paired(text: str) -> str:
@@ -23,6 +23,10 @@ TEXTS = (
     st.text(st.characters(), max_size=20)
     | st.lists(st.sampled_from(BREAKERS), max_size=8).map("".join)
 ).map(paired)
+
+# Tokens as a pump gathers them: what means something only in pieces comes in pieces.
+PIECES = ["", "[DO", "NE]", "[", "DONE]", "\ud83d", "\ude00", "a", " "]
+BATCHES = st.lists(st.lists(TEXTS | st.sampled_from([*BREAKERS, *PIECES]), max_size=5), max_size=5)
 
 
 def normal(text: str) -> str:

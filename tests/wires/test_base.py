@@ -58,3 +58,11 @@ def test_json_ascii():
     assert json_ascii({"a": "é\u2028\ud800"}) == r'{"a":"\u00e9\u2028\ud800"}'
     with pytest.raises(ValueError, match="JSON"):
         json_ascii(float("nan"))
+
+
+def test_many_tokens_are_each_framed_where_a_wire_knows_no_better():
+    class Plain(Encoder):
+        def text(self, text):
+            return text.encode() + b";"
+
+    assert Plain().texts(["a", "b", "c"]) == b"a;b;c;"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tokenstream import Data, Json, Reasoning, Source, ToolCall, ToolResult, sse
 
-from .strategies import TEXTS, decoded
+from .strategies import BATCHES, TEXTS, decoded
 
 DONE = sse.Event("[DONE]")
 
@@ -82,3 +82,12 @@ def test_it_is_for_event_source_and_its_encoders_share_nothing():
     assert wire.event_source
     assert wire.begin() is not wire.begin()
     assert wire == Json()
+
+
+@given(BATCHES)
+def test_many_tokens_are_framed_as_each_is(batches):
+    wire = Json()
+    one, many = wire.begin(), wire.begin()
+    for batch in batches:
+        if tokens := [token for token in batch if token]:
+            assert many.texts(tokens) == b"".join(map(one.text, tokens))

@@ -10,7 +10,7 @@ from hypothesis import given
 from tokenstream import OpenAIChat, Reasoning, ToolCall, Usage
 from tokenstream.machine import Machine
 
-from .strategies import TEXTS, decoded
+from .strategies import BATCHES, TEXTS, decoded
 
 
 def chunks(frames: bytes) -> list[dict]:
@@ -99,3 +99,12 @@ def test_usage_is_the_last_chunk_with_no_choice():
 
 def test_it_is_not_for_event_source():
     assert not OpenAIChat().event_source
+
+
+@given(BATCHES)
+def test_many_tokens_are_framed_as_each_is(batches):
+    wire = OpenAIChat(id="c", created=1)
+    one, many = wire.begin(), wire.begin()
+    for batch in batches:
+        if tokens := [token for token in batch if token]:
+            assert many.texts(tokens) == b"".join(map(one.text, tokens))

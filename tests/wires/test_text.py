@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tokenstream import Text, sse
 
-from .strategies import TEXTS, decoded, normal
+from .strategies import BATCHES, TEXTS, decoded, normal
 
 PLAIN = TEXTS.map(lambda text: text.encode("utf-8", "replace").decode())
 
@@ -58,3 +58,12 @@ def test_a_cr_is_remembered_for_its_stream_only():
     one.text("a\r")
     assert two.text("\nb") == b"data: \ndata: b\n\n"
     assert one.text("\nb") == b"data: b\n\n"
+
+
+@given(BATCHES)
+def test_many_tokens_are_framed_as_each_is(batches):
+    wire = Text()
+    one, many = wire.begin(), wire.begin()
+    for batch in batches:
+        if tokens := [token for token in batch if token]:
+            assert many.texts(tokens) == b"".join(map(one.text, tokens))

@@ -34,6 +34,8 @@ SLICE_SECONDS = 0.001
 class LoopDriver:
     """An async source runs in a task of its own, on the reader's loop or the shared one."""
 
+    __slots__ = ("_gate", "_handed_over", "_in_source", "_pump", "_slice_end", "_task", "loop")
+
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
         loop = None if pump.host.shared_loop else pump.reader_loop
@@ -85,7 +87,7 @@ class LoopDriver:
     def _start(self, source: object) -> None:
         self._gate = LoopGate()
         self._task = self.loop.create_task(
-            self._run(source), name="tokenstream-pump", context=self._pump.context.copy()
+            self._run(source), name="tokenstream-pump", context=self._pump.context
         )
 
     def _wake(self) -> None:

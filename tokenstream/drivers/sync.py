@@ -20,6 +20,8 @@ log = logging.getLogger("tokenstream")
 class ThreadDriver:
     """A sync source runs on a thread of its own."""
 
+    __slots__ = ("_gate", "_gathered", "_iterator", "_overhead", "_pump", "_room", "_turn")
+
     loop = None
 
     def __init__(self, pump: Pump) -> None:
@@ -35,7 +37,7 @@ class ThreadDriver:
     def start(self, source: object) -> None:
         """Begin; return at once."""
         threading.Thread(
-            target=self._pump.context.copy().run,
+            target=self._pump.context.run,
             args=(self._run, source),
             name="tokenstream-pump",
             daemon=True,
@@ -109,6 +111,8 @@ class ThreadDriver:
 class InlineDriver:
     """A sync source runs in the reader's thread, a part at a time: nothing else needs a clock."""
 
+    __slots__ = ("_life", "_pump", "_running", "_steps")
+
     loop = None
 
     def __init__(self, pump: Pump) -> None:
@@ -162,6 +166,8 @@ class InlineDriver:
 
 class _SyncLife:
     """The life of a sync source. It yields where it must wait for the reader."""
+
+    __slots__ = ("_driver", "_pump", "closed", "handed_over")
 
     def __init__(self, pump: Pump, driver: ThreadDriver | InlineDriver) -> None:
         self._pump = pump
