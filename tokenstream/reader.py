@@ -207,8 +207,10 @@ class Reader:
             await self.await_done(self.clean_up_seconds())
         return self._primed()
 
-    async def write_to(self, write: Write, opening: Awaitable[object] | None) -> None:
-        """See `TokenStream.write_to`."""
+    async def write_to(
+        self, write: Write, opening: Awaitable[object] | None, stream: object
+    ) -> None:
+        """See `TokenStream.write_to`. stream: dropped, it would stop the pump."""
         self._come_to_loop()
         self._write = write
         if opening is not None:
