@@ -144,13 +144,13 @@ def test_a_reader_that_is_woken_has_its_own_again():
 @pytest.mark.parametrize("last", [False, True])
 def test_a_reader_that_waits_is_woken_once_and_known_no_more(last):
     inbox, bell = Inbox(100), Bell()
-    inbox.wait(bell)
+    inbox.reader = bell
     assert inbox.sink is None
     inbox.end(b"a") if last else inbox.put(b"a")
     inbox.put(b"b")
     inbox.wake_reader()
     assert bell.rung == 1
-    inbox.wait(bell)
+    inbox.reader = bell
     inbox.withdraw()
     inbox.put(b"c")
     assert bell.rung == 1

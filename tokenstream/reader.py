@@ -215,6 +215,7 @@ class Reader:
         self._write = write
         if opening is not None:
             await self._guarded(opening)
+            del opening
         while (chunk := await self.aread()) is not None:
             await self._guarded(write(chunk, not self.at_end))
 

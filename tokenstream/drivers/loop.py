@@ -230,6 +230,8 @@ class LoopDriver:
                     pump.flush()
                 elif frames := pump.ready():
                     yield from sink(frames)
+                    if pump.stopping:  # and the write kept its cancellation to itself
+                        raise asyncio.CancelledError
             except asyncio.CancelledError as error:
                 # As a task does that is cancelled where it waits.
                 if waits_for is None or not waits_for.cancel():
