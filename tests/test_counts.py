@@ -23,7 +23,8 @@ DONE = b"data: [DONE]\n\n"
 SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": []}
 
 IDLE_STREAM_BYTES = 12_000
-"""Of an idle stream: 7,900 measured on CPython 3.11, its request's task and watch included."""
+"""An idle stream holds no more: 11,100 measured on CPython 3.11, of which 2,700 are what the
+request of a loop that is written by hand holds in the same test."""
 
 
 class Counts:
@@ -215,8 +216,7 @@ def test_a_hot_source_costs_few_writes_and_loses_nothing(counted, kind):
     bodies, cost = counted(main)
     assert b"".join(bodies) == b"".join(b"data: %d\n\n" % n for n in range(count)) + DONE
     assert len(bodies) <= count / 10
-    print(cost, len(bodies))
-    assert cost.steps + cost.calls <= count / 2
+    assert cost.steps + cost.calls <= count / 10
     assert cost.tasks <= 3
     assert cost.timers <= 3
 

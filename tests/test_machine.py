@@ -170,6 +170,7 @@ WIRES = pytest.mark.parametrize("wire", [Json(), Text(), CHAT], ids=lambda wire:
 @example([["a\r"], ["\nb", "\r", "\n"], ["\n"]], None)
 @example([["a\r", ""], ["", "\n"], ["\nb"]], None)
 @example([["a", "[DONE]"], ["[DO", "NE]"], ["x\n", "[DONE]\r", "\n"]], None)
+@example([["a"], ["b", "[DONE]"], ["x\r", "y\r"], ["b", "c"], ["\nd", "e"]], None)
 @example([["a", "\ud83d"], ["\ude00", "\ud83d", "\ude00"]], "r1")
 @example([["", ""], ["", "", ""], [], ["a", ""]], "r1")
 def test_many_tokens_at_a_time_are_the_same(wire, batches, run_id):

@@ -36,12 +36,13 @@ def data(*tokens: str) -> bytes:
 class Write:
     """Notes each write and who made it. What `waits` is given it waits for, a permit a write."""
 
-    def __init__(self, *, waits=False, fails=None):
+    def __init__(self, *, waits=False, fails=None, lingers=0):
         self.chunks, self.flags, self.by = [], [], []
         self.begun = self.now = self.most = 0
         self.ended_with = None
         self.waits = waits
         self.fails = fails
+        self.lingers = lingers  # turns that it takes to be cancelled
         self.permits = asyncio.Semaphore(0)
 
     async def __call__(self, chunk, more):
@@ -57,6 +58,7 @@ class Write:
                 raise self.fails
         except BaseException as error:
             self.ended_with = error
+            await turns(self.lingers)
             raise
         finally:
             self.now -= 1
@@ -477,6 +479,38 @@ async def test_each_write_puts_the_keep_alive_off():
     assert write.raw == data(*"abcde") + COMMENT + DONE
 
 
+async def test_a_reader_that_is_woken_as_a_write_begins_waits_for_it():
+    with FakeClock() as clock:
+        source, write = Source(), Write()
+        options = {"keep_alive": 15, "send_timeout": 30}
+        stream, task = await begin("pump", write, source, **options)
+        write.waits = True
+        clock.advance(15)  # it is woken, and before it runs
+        source.give("b")  # the source's task begins a write
+        await turns(20)
+        assert write.by == ["pump", "pump"]
+        clock.advance(15)
+        await turns(20)
+        assert write.begun == 2  # no comment beside it
+        clock.advance(15)  # and its own time still is looked at
+        assert isinstance(await settled(task), errors.ReaderLeft)
+    assert write.most == 1
+    await stream.aclose()
+
+
+async def test_the_terminal_of_a_shut_down_waits_for_the_write():
+    source, write = Source(), Write(waits=True, lingers=10)
+    stream, task = await begin("pump", write, source)
+    stream._reader.pump.shut_down()
+    await turns_until(lambda: write.begun == 2)
+    write.permits.release()
+    assert await settled(task) is None
+    assert write.chunks == [b"event: error\ndata: the server is shutting down\n\n"]
+    assert (write.flags, write.most) == ([False], 1)
+    assert source.log == ["cancelled", "closed"]
+    assert result_of(stream).outcome == "shutdown"
+
+
 @BOTH
 @pytest.mark.parametrize("limit", ["source_timeout", "max_duration"])
 async def test_the_terminal_of_a_deadline_waits_for_the_write(limit, by):
@@ -893,6 +927,28 @@ async def test_a_wire_that_raises_closes_its_source():
     assert await settled(task) is None
     assert source.log == ["cancelled", "closed"]
     assert isinstance(result_of(stream).error, SourceBroke)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_while_a_token_is_framed_closes_the_source(error, caplog):
+    class Interrupted(Text):
+        def begin(self):
+            return Third(error())
+
+    sources = []
+
+    async def main():
+        sources.append(source := Source())
+        task = asyncio.create_task(TokenStream(source, Interrupted()).write_to(Write()))
+        for token in "abc":
+            await turns(10)
+            source.give(token)
+        await task
+
+    with pytest.raises(error):
+        asyncio.run(main())
+    assert sources[0].log == ["closed"]
+    assert "closing the source raised" not in caplog.text
 
 
 # No noise.

@@ -61,6 +61,9 @@ def test_a_cr_is_remembered_for_its_stream_only():
 
 
 @given(BATCHES)
+@example([["a", "[DONE]"], ["b", "[DONE]\n"]])
+@example([["a\r"], ["b", "c"], ["\nd"]])
+@example([["a\r"], ["\nb", "c"], ["a", "\ud800"]])
 def test_many_tokens_are_framed_as_each_is(batches):
     wire = Text()
     one, many = wire.begin(), wire.begin()

@@ -239,6 +239,11 @@ class LoopDriver:
                     continue
             except Exception as error:  # of a wire of the app's own
                 pump.fail(error)
+            except (
+                BaseException
+            ) as error:  # Ctrl-C, or the loop's end: it closes as it would itself
+                resume, value = taking.throw, error
+                continue
             try:
                 value = yield waits_for
                 resume = taking.send
