@@ -101,8 +101,8 @@ class TokenStreamResponse(Response):
 
     def iter_encoded(self) -> Iterator[bytes]:
         """Return the stream as it is: its chunks are bytes, and a layer costs each a call."""
-        response: object = self.response
-        return self._chunks if response is self._chunks is not None else super().iter_encoded()
+        chunks, response = self._chunks, self.response
+        return chunks if chunks is not None and response is chunks else super().iter_encoded()
 
     def get_app_iter(self, environ: dict[str, Any]) -> Any:
         """Return the body for the server: Flask calls this just before it pops its contexts."""

@@ -239,9 +239,7 @@ class LoopDriver:
                     continue
             except Exception as error:  # of a wire of the app's own
                 pump.fail(error)
-            except (
-                BaseException
-            ) as error:  # Ctrl-C, or the loop's end: it closes as it would itself
+            except BaseException as error:  # Ctrl-C, or the loop's end: the source's to close by
                 resume, value = taking.throw, error
                 continue
             try:
