@@ -151,7 +151,9 @@ class Machine:
 
     def texts(self, tokens: list[str]) -> bytes:
         """Return the frames of many tokens: what `part` gives for each, joined."""
-        if not self._is_open or len(tokens) == 1:
+        if len(tokens) == 1:
+            return self.part(tokens[0])  # a join would cost a token that comes alone
+        if not self._is_open:
             return b"".join(map(self.part, tokens))
         self.parts += len(tokens)
         if "" in tokens:

@@ -169,16 +169,17 @@ class Reader:
         return True
 
     def _wait(self, until: float) -> None:
-        inbox = self._inbox
         if self._pull():
             return
+        inbox = self._inbox
         if self._thread_gate is None:
             self._thread_gate = ThreadGate(self._clock)
         if self._has_left is not None:
             look = self._clock.now() + LOOK_SECONDS
             until = min(until, look)
         inbox.reader = self._thread_gate
-        self._collect()
+        if self.pump.texts:
+            self._collect()
         if not (inbox.frames or self._left):
             self._thread_gate.wait(None if until == inf else until)
         inbox.reader = None
@@ -251,7 +252,8 @@ class Reader:
                 until = min(until, self._clock.now() + self.pump.send_timeout)
         else:
             inbox.reader = gate
-            self._collect()
+            if self.pump.texts:
+                self._collect()
         try:
             if not (inbox.frames or self._left) or self._writing_since is not None:
                 alarm.set(None if until == inf else until)
@@ -339,9 +341,9 @@ class Reader:
         if inbox.finished:
             return self._last_word()
         now, schedule = self._clock.now(), self._schedule
-        if not inbox.frames:
+        if self.pump.texts:
             self._collect()
-        if frames := inbox.take():
+        if inbox.frames and (frames := inbox.take()):
             schedule.wrote(now, self._machine.parts)
             self.pump.bytes_sent += len(frames)
             if schedule.max_duration is not None and schedule.over(now) and not inbox.finished:
@@ -360,8 +362,7 @@ class Reader:
 
     def _collect(self) -> None:
         """See to what a thread has gathered while nobody waited for it."""
-        if self.pump.texts:
-            self.pump.driver.exclusively(self.pump.flush)
+        self.pump.driver.exclusively(self.pump.flush)
 
     def _comment(self, now: float) -> bytes:
         comment = self._machine.keep_alive()
