@@ -300,7 +300,10 @@ class Pump:
         """Make the result, once. Only where nothing is being fed."""
         if self.result is not None:
             return
-        self.flush()  # they count, though nobody reads them
+        try:
+            self.flush()  # they count, though nobody reads them
+        except Exception:
+            log.exception("framing what nobody reads raised")
         self.ended = True
         gathered = self.machine.gathered
         first = self.first_at

@@ -175,8 +175,7 @@ class Reader:
         if self._thread_gate is None:
             self._thread_gate = ThreadGate(self._clock)
         if self._has_left is not None:
-            look = self._clock.now() + LOOK_SECONDS
-            until = min(until, look)
+            until = min(until, self._clock.now() + LOOK_SECONDS)
         inbox.reader = self._thread_gate
         if self.pump.texts:
             self._collect()
@@ -362,7 +361,10 @@ class Reader:
 
     def _collect(self) -> None:
         """See to what a thread has gathered while nobody waited for it."""
-        self.pump.driver.exclusively(self.pump.flush)
+        try:
+            self.pump.driver.exclusively(self.pump.flush)
+        except Exception as error:  # of a wire of the app's own: the stream's to tell, not ours
+            self.pump.fail(error)
 
     def _comment(self, now: float) -> bytes:
         comment = self._machine.keep_alive()

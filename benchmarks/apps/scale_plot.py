@@ -71,7 +71,7 @@ def _draw(axes: Any, panel: Panel) -> None:
         axes.plot(curve.x, curve.y, "o-", color=colour, label=curve.label, lw=2, ms=4)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_ylim(0.5, 200)
+    axes.set_ylim(0.1, 200)  # the same in both, and in each run: pictures can be compared
     axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     axes.set_title(panel.title, loc="left", fontsize=10, color=INK)
     axes.set_xlabel(panel.x, color=INK)

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from tokenstream import TokenStream
+from tokenstream import Text, TokenStream
 from tokenstream.host import Host
 from tokenstream.testing import WAIT, FakeClock, ScriptedSource, forever
+from tokenstream.wires.base import Encoder
 
 from ..pairings import aread_all, read_all, result_of
 
@@ -188,3 +189,102 @@ def test_release_of_a_wait():
     stream = TokenStream(source, "text")
     source.release()
     assert read_all(stream) == b"data: a\n\n" + DONE
+
+
+# What a thread gathers while its reader is busy.
+
+
+class Gathering:
+    """Gives a token, two more when that was read, and blocks."""
+
+    def __init__(self):
+        self.first_read = threading.Event()
+        self.gathered = threading.Event()
+        self.go = threading.Event()
+
+    def gather(self):
+        """Have the two given, while nobody waits for them."""
+        self.first_read.set()
+        return self.gathered.wait(20)
+
+    def __iter__(self):
+        yield "a"
+        assert self.first_read.wait(20)
+        yield "b"
+        yield "c"
+        self.gathered.set()
+        assert self.go.wait(20)
+
+
+def test_what_was_gathered_is_read_though_the_source_blocks():
+    source = Gathering()
+    stream = TokenStream(source, "text")
+    read = next(stream)
+    assert source.gather()
+    while read.count(b"data") < 3:
+        read += next(stream)
+    assert read == b"data: a\n\ndata: b\n\ndata: c\n\n"
+    source.go.set()
+    assert b"".join(stream) == b"data: [DONE]\n\n"
+
+
+async def test_so_it_is_by_a_task():
+    source = Gathering()
+    stream = TokenStream(source, "text")
+    read = await anext(stream)
+    assert await asyncio.to_thread(source.gather)
+    while read.count(b"data") < 3:
+        read += await anext(stream)
+    assert read == b"data: a\n\ndata: b\n\ndata: c\n\n"
+    source.go.set()
+    await stream.aclose()
+
+
+def test_what_was_gathered_counts_though_the_reader_leaves():
+    source = Gathering()
+    stream = TokenStream(source, "text")
+    next(stream)
+    assert source.gather()
+    source.go.set()
+    stream.close()
+    assert stream.result.text == "abc"
+    assert stream.result.parts == 3
+
+
+class _Second(Encoder):
+    """Raises on every token but the first."""
+
+    def text(self, text):
+        if text != "a":
+            raise RuntimeError("secret")
+        return b"data: a\n\n"
+
+    def error(self, message):
+        return b"event: error\n\n"
+
+
+class FailsAtTheSecond(Text):
+    def begin(self):
+        return _Second()
+
+
+def test_a_wire_that_raises_for_what_was_gathered_ends_in_its_error():
+    source = Gathering()
+    stream = TokenStream(source, FailsAtTheSecond())
+    assert next(stream) == b"data: a\n\n"
+    assert source.gather()
+    assert next(stream) == b"event: error\n\n"
+    source.go.set()
+    assert list(stream) == []
+    assert stream.result.outcome == "failed"
+
+
+def test_a_wire_that_raises_for_what_nobody_reads_is_logged(caplog):
+    source = Gathering()
+    stream = TokenStream(source, FailsAtTheSecond())
+    next(stream)
+    assert source.gather()
+    source.go.set()
+    stream.close()
+    assert stream.result.outcome == "disconnected"
+    assert "framing what nobody reads raised" in caplog.text
