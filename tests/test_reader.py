@@ -361,6 +361,7 @@ def test_what_is_for_who_runs_the_loop_gets_there(error, slow, by):
 
     with pytest.raises(error):
         asyncio.run(main())
+    gc.collect()  # what asyncio says of the tasks that raised it is said here
     assert sources[0].log == ["cancelled", "closed"]
 
 
@@ -947,6 +948,7 @@ def test_ctrl_c_while_a_token_is_framed_closes_the_source(error, caplog):
 
     with pytest.raises(error):
         asyncio.run(main())
+    gc.collect()  # what asyncio says of the tasks that raised it is said here
     assert sources[0].log == ["closed"]
     assert "closing the source raised" not in caplog.text
 
