@@ -17,6 +17,7 @@ from tokenstream import Text, TokenStream
 from tokenstream.testing import WAIT, FakeClock, ScriptedSource
 from tokenstream_asgi import TokenStreamResponse
 
+from .counting import CountingLoop
 from .pairings import turns, turns_until
 
 DONE = b"data: [DONE]\n\n"
@@ -43,31 +44,8 @@ class Counts:
         return repr(vars(self))
 
 
-class CountingLoop(asyncio.SelectorEventLoop):
-    """Counts what is made, and each step that a task, a callback or a timer is given."""
-
-    def __init__(self):
-        super().__init__()
-        self.tasks = self.timers = self.steps = self.calls = 0
-
-    def create_task(self, coro, **options):
-        self.tasks += 1
-        return super().create_task(coro, **options)
-
-    def call_soon(self, callback, *args, context=None):
-        self.steps += 1
-        return super().call_soon(callback, *args, context=context)
-
-    def call_at(self, when, callback, *args, context=None):
-        self.timers += 1
-        return super().call_at(when, callback, *args, context=context)
-
-    def call_soon_threadsafe(self, callback, *args, context=None):
-        self.calls += 1
-        return super().call_soon_threadsafe(callback, *args, context=context)
-
-    def counts(self):
-        return Counts(tasks=self.tasks, timers=self.timers, steps=self.steps, calls=self.calls)
+def counts(loop):
+    return Counts(tasks=loop.tasks, timers=loop.timers, steps=loop.steps, calls=loop.calls)
 
 
 @pytest.fixture
@@ -150,11 +128,11 @@ async def stream_paced(make, loop, count):
     gate.release()
     await turns(20)  # the first is apart: it lets the response begin
     assert sent.bodies == [b"data: 0\n\n"]
-    before = loop.counts()
+    before = counts(loop)
     for _ in range(count):
         gate.release()
         await turns(4)
-    cost = loop.counts() - before
+    cost = counts(loop) - before
     chunks = sent.bodies[1:]
     gate.release()
     await request
@@ -179,9 +157,9 @@ def test_a_paced_token_costs_one_write_and_what_it_costs_by_hand(counted):
 
 def test_a_stream_makes_two_tasks_and_no_timer_of_its_tokens(counted):
     async def cost_of(loop, count):
-        before = loop.counts()
+        before = counts(loop)
         await stream_paced(everything_on, loop, count)
-        return loop.counts() - before
+        return counts(loop) - before
 
     async def main(loop):
         return await cost_of(loop, 1), await cost_of(loop, 300)
@@ -208,10 +186,10 @@ def test_a_hot_source_costs_few_writes_and_loses_nothing(counted, kind):
             yield str(n)
 
     async def main(loop):
-        sent, before = Sent(), loop.counts()
+        sent, before = Sent(), counts(loop)
         app = everything_on(hot() if kind == "sync" else ahot())
         await app(SCOPE, sent.receive, sent.send)
-        return sent.bodies, loop.counts() - before
+        return sent.bodies, counts(loop) - before
 
     bodies, cost = counted(main)
     assert b"".join(bodies) == b"".join(b"data: %d\n\n" % n for n in range(count)) + DONE
@@ -269,12 +247,12 @@ def test_a_sync_source_costs_one_thread_and_one_wake_up_a_token(counted):
         request = asyncio.ensure_future(app(SCOPE, sent.receive, sent.send))
         source.release()
         await sent.until(1)
-        before = loop.counts()
+        before = counts(loop)
         for n in range(count):
             source.release()
             await sent.until(n + 2)
             assert threading.active_count() <= threads + 1
-        cost = loop.counts() - before
+        cost = counts(loop) - before
         source.release()
         await request
         return cost, sent.bodies
@@ -331,9 +309,9 @@ def test_an_idle_stream_has_two_tasks_and_no_thread(counted):
         names = sorted(it.get_name() for it in asyncio.all_tasks() - tasks - {request})
         assert names == ["tokenstream-pump", "tokenstream-watch"]
         assert threading.active_count() == threads
-        before = loop.counts()
+        before = counts(loop)
         await turns(100)
-        cost = loop.counts() - before
+        cost = counts(loop) - before
         assert (cost.tasks, cost.timers, cost.calls) == (0, 0, 0)
         assert cost.steps == 100  # `turns`, and nothing beside it
         await close(request)

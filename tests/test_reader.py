@@ -960,6 +960,7 @@ def test_ctrl_c_while_a_token_is_framed_closes_the_source(error, caplog):
 def noise(monkeypatch):
     """What nobody could catch."""
     heard = []
+    # The interpreter's own way to be told; nothing is stood in for.
     monkeypatch.setattr(sys, "unraisablehook", heard.append)
     yield heard
     gc.collect()

@@ -11,29 +11,10 @@ from tokenstream import TokenStream, process
 from tokenstream.host import Host
 from tokenstream.testing import WAIT, AsyncScriptedSource, FakeClock, ScriptedSource
 
+from ..counting import CountingLoop
 from ..pairings import aread_all, read_all, result_of
 
 DONE = b"data: [DONE]\n\n"
-
-
-class CountingLoop(asyncio.SelectorEventLoop):
-    """Counts what a token must not cost."""
-
-    def __init__(self):
-        super().__init__()
-        self.tasks = self.timers = self.calls = 0
-
-    def create_task(self, coro, **options):
-        self.tasks += 1
-        return super().create_task(coro, **options)
-
-    def call_at(self, when, callback, *args, context=None):
-        self.timers += 1
-        return super().call_at(when, callback, *args, context=context)
-
-    def call_soon_threadsafe(self, callback, *args, context=None):
-        self.calls += 1
-        return super().call_soon_threadsafe(callback, *args, context=context)
 
 
 def run_counted(main):

@@ -47,6 +47,7 @@ def test_leaving_stops_the_model_between_two_layers_of_the_prompt(llm):
 
 
 def test_a_model_whose_layers_are_not_found_stops_within_the_step_too(llm, monkeypatch):
+    # The layers of each model at hand are found: so they are taken away from a real one.
     monkeypatch.setattr(llm._hooks, "_layers", [])
     gate = Gate(3)
     stream = llm.stream("def", max_new_tokens=200, logits_processor=[gate])
