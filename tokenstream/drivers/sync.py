@@ -54,7 +54,7 @@ class ThreadDriver:
         self._gate.wake()
 
     def exclusively(self, change: Callable[[], object]) -> None:
-        """Make a change between two parts. Only a deadline or an end ever asks for it."""
+        """Make a change between two parts: an end, or the framing of what was gathered."""
         with self._turn:
             change()
 
