@@ -22,11 +22,15 @@ EVENTS = {"Accept": "text/event-stream"}
 
 
 class Visit:
-    """One test's visit to a site: a run of its own, with its sources and its permits."""
+    """One test's visit to a site: a run of its own, with its sources and its permits.
 
-    def __init__(self, http: httpx.Client, url: str) -> None:
+    control: where the app tells of its runs, past the server that is tested.
+    """
+
+    def __init__(self, http: httpx.Client, url: str, control: str) -> None:
         self._http = http
         self._url = url
+        self._control = control
         self._run = {"run": uuid.uuid4().hex}
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
@@ -41,11 +45,12 @@ class Visit:
 
     def release(self) -> None:
         """Give each source of the run a permit."""
-        self.send("POST", "/release").raise_for_status()
+        self._http.post(self._control + "/release", params=self._run).raise_for_status()
 
     def state(self) -> dict[str, Any]:
         """Return what became of the run's sources."""
-        state: dict[str, Any] = self.send("GET", "/state").raise_for_status().json()
+        answer = self._http.get(self._control + "/state", params=self._run)
+        state: dict[str, Any] = answer.raise_for_status().json()
         return state
 
     @contextmanager

@@ -65,7 +65,7 @@ def site(request: pytest.FixtureRequest) -> Site:
 def visit(site: Site, farm: Farm, http: httpx.Client) -> Visit:
     server = farm.server(site)
     farm.outputs()  # what other tests have made it print
-    return Visit(http, server.url)
+    return Visit(http, server.url, server.control)
 
 
 @pytest.hookimpl(wrapper=True)

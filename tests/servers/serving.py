@@ -26,7 +26,8 @@ class Server:
 
     command: `{port}` in it is replaced by a free one. folder: where it runs.
     env: added to this process's. files: what it finds in its folder, by name;
-    `{port}` is replaced there, too.
+    `{port}` is replaced there, too. control: where its app tells of its runs
+    and takes permits, whatever the server is busy with (see `apps/scripts.py`).
     """
 
     def __init__(
@@ -36,13 +37,10 @@ class Server:
         env: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
     ) -> None:
-        # Bound but not listening, it keeps the port from others; a server that
-        # sets SO_REUSEADDR, as all do, can still have it.
-        self._reservation = socket.socket()
-        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reservation.bind(("127.0.0.1", 0))
-        self.port: int = self._reservation.getsockname()[1]
+        self._reservations = [_reserved(), _reserved()]
+        self.port, control = (taken.getsockname()[1] for taken in self._reservations)
         self.url = f"http://127.0.0.1:{self.port}"
+        self.control = f"http://127.0.0.1:{control}"
         self._log = folder / "output.txt"
         self._seen = 0
         for name, text in (files or {}).items():
@@ -55,7 +53,13 @@ class Server:
                 stderr=subprocess.STDOUT,
                 cwd=folder,
                 # gunicorn keeps a socket in its home.
-                env={**os.environ, "HOME": str(folder), "PYTHONUNBUFFERED": "1", **(env or {})},
+                env={
+                    **os.environ,
+                    "HOME": str(folder),
+                    "PYTHONUNBUFFERED": "1",
+                    "CONTROL_PORT": str(control),
+                    **(env or {}),
+                },
                 start_new_session=True,
             )
         self._wait_until_it_listens()
@@ -75,7 +79,8 @@ class Server:
         except ProcessLookupError:
             pass
         self._process.wait()
-        self._reservation.close()
+        for taken in self._reservations:
+            taken.close()
 
     def _wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -93,3 +98,12 @@ class Server:
         except OSError:
             return False
         return True
+
+
+def _reserved() -> socket.socket:
+    # Bound but not listening, it keeps the port from others; a server that
+    # sets SO_REUSEADDR, as all do, can still have it.
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    taken.bind(("127.0.0.1", 0))
+    return taken

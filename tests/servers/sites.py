@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .serving import python
 
-__all__ = ["APPS", "ONE_THREAD", "PAGE", "SITES", "Site"]
+__all__ = ["ALL", "APPS", "ONE_THREAD", "PAGE", "SITES", "SMALL", "Site"]
 
 APPS = Path(__file__).parent / "apps"
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+
+BIND = "127.0.0.1:{port}"
 
 
 @dataclass(frozen=True)
@@ -31,34 +34,117 @@ class Site:
         return f"{self.server}-{self.app}"
 
 
-def _uvicorn(http: str, loop: str, app: str, target: str) -> Site:
-    options = ["--port", "{port}", "--http", http, "--loop", loop, "--no-access-log"]
-    return Site(f"uvicorn-{http}", app, python("-m", "uvicorn", target, *options))
-
-
-def _gunicorn(app: str, target: str, threads: int = 16) -> Site:
-    options = ["-k", "gthread", "--threads", str(threads), "-b", "127.0.0.1:{port}"]
-    name = f"gunicorn-{threads}-threads"
-    return Site(name, app, python("-m", "gunicorn", *options, target))
-
-
-_ASGI_APPS = {
+ASGI_APPS = {
     "asgi": "raw_asgi:app",
+    "starlette": "starlette_app:app",
     "fastapi": "fastapi_app:app",
     "django": "django_site.asgi:application",
 }
-_WSGI_APPS = {"flask": "flask_app:app", "django": "django_site.wsgi:application"}
+WSGI_APPS = {"flask": "flask_app:app", "django": "django_site.wsgi:application"}
+
+
+def _uvicorn(http: str, loop: str) -> tuple[str, ...]:
+    options = ["--port", "{port}", "--http", http, "--loop", loop, "--no-access-log"]
+    return python("-m", "uvicorn", *options, "{app}")
+
+
+def _gunicorn(worker: str, *options: str) -> tuple[str, ...]:
+    return python("-m", "gunicorn", "-k", worker, *options, "-b", BIND, "{app}")
+
+
+def _granian(interface: str, *options: str) -> tuple[str, ...]:
+    where = ["--host", "127.0.0.1", "--port", "{port}"]
+    return python("-m", "granian", "--interface", interface, *options, *where, "{app}")
+
+
+ASGI_SERVERS = {
+    "uvicorn-httptools": _uvicorn("httptools", "uvloop"),
+    "uvicorn-h11": _uvicorn("h11", "asyncio"),
+    "hypercorn": python("-m", "hypercorn", "-b", BIND, "{app}"),
+    "daphne": python("-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "{app}"),
+    "granian-asgi": _granian("asgi"),
+    "gunicorn-asgi": _gunicorn("asgi"),
+    "gunicorn-uvicorn": _gunicorn("uvicorn_worker.UvicornWorker"),
+}
+
+_RUN = str(APPS / "run.py")
+
+WSGI_SERVERS = {
+    "gunicorn-sync": _gunicorn("sync"),
+    "gunicorn-gthread": _gunicorn("gthread", "--threads", "16"),
+    "gunicorn-gevent": _gunicorn("gevent"),
+    "granian-wsgi": _granian("wsgi", "--blocking-threads", "16"),
+    # Without the lookahead it does not look whether a reader has left.
+    "waitress": python(
+        *("-m", "waitress", "--threads", "16", "--channel-request-lookahead", "1"),
+        *("--listen", BIND, "{app}"),
+    ),
+    "cheroot": python("-m", "cheroot", "--bind", BIND, "--threads", "16", "{app}"),
+    # Threads do not survive the fork of a preloaded app; nor do they run without the option.
+    "uwsgi": python(
+        *("-c", "import pyuwsgi; pyuwsgi.run()", "--http-socket", BIND, "--lazy-apps"),
+        *("--master", "--enable-threads", "--threads", "16", "--die-on-term", "--module", "{app}"),
+    ),
+    "werkzeug": python(_RUN, "werkzeug", "{app}", "{port}"),
+    "wsgiref": python(_RUN, "wsgiref", "{app}", "{port}"),
+}
+
+BLIND = {"granian-wsgi", "cheroot", "uwsgi", "wsgiref", "runserver"}
+"""Servers that show an app neither the socket nor what became of it."""
+
+
+def _site(server: str, app: str) -> Site:
+    wsgi = server in WSGI_SERVERS
+    command = (WSGI_SERVERS if wsgi else ASGI_SERVERS)[server]
+    target = (WSGI_APPS if wsgi else ASGI_APPS)[app]
+    filled = tuple(part.replace("{app}", target) for part in command)
+    return Site(server, app, filled, sees_leaving=server not in BLIND)
+
 
 _FLASK_RUN = python("-m", "flask", "--app", "flask_app", "run", "--port", "{port}", "--no-reload")
 _RUNSERVER = python(str(APPS / "manage.py"), "runserver", "--noreload", "{port}")
 
-SITES = [
-    *(_uvicorn("httptools", "uvloop", app, target) for app, target in _ASGI_APPS.items()),
-    *(_uvicorn("h11", "asyncio", app, target) for app, target in _ASGI_APPS.items()),
-    *(_gunicorn(app, target) for app, target in _WSGI_APPS.items()),
-    Site("werkzeug", "flask", _FLASK_RUN),
+ALL = [
+    *(_site(server, app) for server in ASGI_SERVERS for app in ASGI_APPS),
+    *(_site(server, app) for server in WSGI_SERVERS for app in WSGI_APPS),
+    Site("flask-run", "flask", _FLASK_RUN),
     Site("runserver", "django", _RUNSERVER, sees_leaving=False),
 ]
+"""Each app under each server that can run it."""
 
-ONE_THREAD = [_gunicorn(app, target, threads=1) for app, target in _WSGI_APPS.items()]
+SMALL = {
+    "uvicorn-httptools-asgi",
+    "uvicorn-httptools-fastapi",
+    "uvicorn-httptools-django",
+    "uvicorn-h11-starlette",
+    "hypercorn-django",
+    "daphne-asgi",
+    "granian-asgi-fastapi",
+    "gunicorn-asgi-starlette",
+    "gunicorn-uvicorn-django",
+    "gunicorn-sync-flask",
+    "gunicorn-gthread-django",
+    "gunicorn-gthread-flask",
+    # "gunicorn-gevent-flask" is to come: async sources fail there.
+    "granian-wsgi-django",
+    "waitress-flask",
+    "cheroot-django",
+    "uwsgi-flask",
+    "wsgiref-django",
+    "flask-run-flask",
+    "runserver-django",
+}
+"""Each server once, each app at least once."""
+
+SITES = ALL if os.environ.get("TOKENSTREAM_MATRIX") else [it for it in ALL if str(it) in SMALL]
+"""What the tests run: the small form, or all of it where `TOKENSTREAM_MATRIX` is set."""
+
+ONE_THREAD = [
+    Site(
+        "gunicorn-1-thread",
+        app,
+        tuple(part.replace("{app}", target) for part in _gunicorn("gthread", "--threads", "1")),
+    )
+    for app, target in WSGI_APPS.items()
+]
 """Servers that answer one request at a time."""

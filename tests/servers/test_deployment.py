@@ -42,7 +42,7 @@ def test_the_page_names_them_all() -> None:
 def test_a_line_of_the_page(line: str, kind: str, farm: Farm, http: httpx.Client) -> None:
     name = re.sub(r"\W+", "-", line)
     server = farm.start(name, command(line), env={"PYTHONPATH": str(APPS)})
-    visit = Visit(http, server.url)
+    visit = Visit(http, server.url, server.control)
     with visit.reading(f"/returning/{kind}/five") as reader:
         for _ in reader:
             visit.release()

@@ -44,7 +44,8 @@ def test_a_silent_source_that_cant_be_stopped_frees_the_servers_thread(
     visit: Visit, style: str
 ) -> None:
     read_one_token(visit, f"/{style}/sync/endless")
-    state = visit.state()  # the server's one thread answers this
+    visit.send("POST", "/echo/sync").raise_for_status()  # by the server's one thread
+    state = visit.state()
     assert (state["yielded"], state["closed"]) == (1, 0)
 
     def is_closed() -> bool:

@@ -53,12 +53,13 @@ def site(request: pytest.FixtureRequest) -> Site:
 @pytest.fixture
 def visit(site: Site, farm: Farm, http: httpx.Client) -> Visit:
     nginx = need_program("nginx")
-    location = LOCATION.replace("http://127.0.0.1:8000", farm.server(site).url)
+    behind = farm.server(site)
+    location = LOCATION.replace("http://127.0.0.1:8000", behind.url)
     config = CONFIG.replace("{location}", location)
     command = [nginx, "-p", ".", "-c", "nginx.conf", "-e", "stderr"]
     front = farm.start(f"nginx-{site}", command, files={"nginx.conf": config})
     farm.outputs()
-    return Visit(http, front.url)
+    return Visit(http, front.url, behind.control)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

@@ -85,13 +85,3 @@ async def echo_sync(request: Request) -> Iterator[str]:
 async def echo_async(request: Request) -> AsyncIterator[str]:
     async for word in aecho(await request.body()):
         yield word
-
-
-@app.post("/release")
-async def release(run: str) -> Any:
-    run_of({"run": run}).release()
-
-
-@app.get("/state")
-async def state(run: str) -> Any:
-    return run_of({"run": run}).state()

@@ -85,14 +85,3 @@ def echo_sync() -> Iterator[str]:
 async def echo_async() -> AsyncIterator[str]:
     async for word in aecho(request.get_data()):
         yield word
-
-
-@app.post("/release")
-def release() -> Any:
-    run().release()
-    return {}
-
-
-@app.get("/state")
-def state() -> Any:
-    return run().state()

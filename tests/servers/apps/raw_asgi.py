@@ -90,9 +90,6 @@ async def app(scope: Scope, receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         await returning(scope, receive, send)
         return
-    if scope["path"] in ("/release", "/state"):
-        await control(scope, send)
-        return
     for path, view in VIEWS.items():
         if scope["path"].startswith(path):
             try:
@@ -100,13 +97,6 @@ async def app(scope: Scope, receive: Any, send: Any) -> None:
             except Busy as error:  # no status is out yet
                 await send_json(send, 503, {"detail": str(error)})
             return
-
-
-async def control(scope: Scope, send: Any) -> None:
-    run = run_in(scope)
-    if scope["path"] == "/release":
-        run.release()
-    await send_json(send, 200, run.state())
 
 
 async def send_json(send: Any, status: int, value: object) -> None:

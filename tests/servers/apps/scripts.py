@@ -1,15 +1,22 @@
 """What the apps serve, and what the tests are told of it.
 
 A source belongs to a run, which a test names in its URLs: so any number of
-tests share one server, and none sees another's sources.
+tests share one server, and none sees another's sources. What became of a run
+is told at a port of its own: a server that answers one request at a time is
+asked while it streams, and one that is to end has nothing else open.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource
 
@@ -90,3 +97,32 @@ async def aecho(body: bytes) -> AsyncIterator[str]:
     """Yield a body's words."""
     for word in body.decode().split():
         yield word
+
+
+class Control(BaseHTTPRequestHandler):
+    """`POST /release` and `GET /state`, of the run that the query names."""
+
+    def do_GET(self) -> None:
+        asked = urlsplit(self.path)
+        run = run_of(dict(parse_qsl(asked.query)))
+        if asked.path == "/release":
+            run.release()
+        body = json.dumps(run.state()).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class ControlServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+
+if port := os.environ.get("CONTROL_PORT"):
+    server = ControlServer(("127.0.0.1", int(port)), Control)
+    threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -17,6 +17,4 @@ urlpatterns = [
     path("inline/<kind>/<script>", views.inline),
     path("echo/sync", views.echo_sync),
     path("echo/async", views.echo_async),
-    path("release", views.release),
-    path("state", views.state),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest
 from django.views import View
 from scripts import INLINE, KEPT, QUIET, aecho, echo, run_of
 
@@ -69,12 +69,3 @@ def echo_sync(request: HttpRequest) -> Iterator[str]:
 async def echo_async(request: HttpRequest) -> AsyncIterator[str]:
     async for word in aecho(request.body):
         yield word
-
-
-def release(request: HttpRequest) -> HttpResponse:
-    run_of(request.GET).release()
-    return JsonResponse({})
-
-
-def state(request: HttpRequest) -> HttpResponse:
-    return JsonResponse(run_of(request.GET).state())
