@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenstream import Json, Reasoning, Text, ToolCall, errors
+from tokenstream import Json, Reasoning, Text, ToolCall, errors, sse
 from tokenstream.machine import END_SUFFIX, Machine, State, public_message
+from tokenstream.wires.base import Encoder
 
 from .cases import CASES, CHAT, Case, SourceBroke
 from .wires.strategies import BATCHES
@@ -215,3 +216,37 @@ def test_the_overhead_is_what_a_token_costs_beside_its_text(wire):
     machine = Machine(wire)
     machine.part("a")
     assert len(machine.part("bcd")) == machine.overhead + len("bcd")
+
+
+class Verbatim(Encoder):
+    verbatim = True
+
+    def text(self, text):
+        return f"<{text}>".encode()
+
+    def part(self, part):
+        return bytes(part) if isinstance(part, bytes | memoryview) else repr(part).encode()
+
+    def done(self):
+        return b""
+
+
+class EachItem(Text):
+    def begin(self):
+        return Verbatim()
+
+
+def test_a_verbatim_wire_gets_every_item_as_it_is():
+    machine = Machine(EachItem())
+    frames = machine.part("")
+    assert frames == b"<>"
+    assert machine.part("") == b"<>"
+    assert machine.part(b"\xe2") + machine.part(memoryview(b"\n")) == b"\xe2\n"
+    assert machine.texts(["", "a", ""]) == b"<><a><>"
+    assert machine.finish() == b""
+
+
+def test_the_keep_alive_of_a_verbatim_wire_is_sent_as_it_is():
+    machine = Machine(EachItem())
+    machine.part(sse.Event("a", id="1"))
+    assert machine.keep_alive() == sse.comment("keep-alive")

@@ -133,7 +133,7 @@ class Machine:
         if self._is_open and type(item) is str:
             # A token in the middle of a stream, which nearly every call is.
             self.parts += 1
-            if not item:
+            if not item and not self._encoder.verbatim:
                 return b""
             self._add_text(item)
             return (
@@ -156,7 +156,7 @@ class Machine:
         if not self._is_open:
             return b"".join(map(self.part, tokens))
         self.parts += len(tokens)
-        if "" in tokens:
+        if "" in tokens and not self._encoder.verbatim:
             tokens = [token for token in tokens if token]
         if not tokens:
             return b""
@@ -190,10 +190,12 @@ class Machine:
         ancestry dispatch an empty event on any blank line once an id was set.
         """
         frame = self._encoder.keep_alive()
-        return frame.removesuffix(b"\n") if self._has_ids else frame
+        if self._has_ids and not self._encoder.verbatim:
+            return frame.removesuffix(b"\n")
+        return frame
 
     def _frames(self, item: object) -> bytes:
-        if isinstance(item, bytes | bytearray | memoryview):
+        if not self._encoder.verbatim and isinstance(item, bytes | bytearray | memoryview):
             if self._pieces is None:
                 self._pieces = TextPieces()
             return self._text(self._pieces.feed(bytes(item)))
@@ -209,7 +211,7 @@ class Machine:
         return cut + frames
 
     def _text(self, text: str) -> bytes:
-        if not text:
+        if not text and not self._encoder.verbatim:
             return b""
         self._add_text(text)
         return self._encode_text(text)

@@ -60,6 +60,10 @@ class Encoder:
     overhead = 8
     """Bytes of a token's frame that are not the token, about: `data: ` and its ends."""
 
+    verbatim: ClassVar[bool] = False
+    """Whether every item is an event of its own: an empty text, and bytes, which elsewhere are
+    pieces of UTF-8 text. Its keep-alive is sent as it is, too."""
+
     _left_out: frozenset[type] = frozenset()
     """Kinds that had no place. The class has it until there are any: an empty set is 216 bytes."""
 
@@ -68,11 +72,11 @@ class Encoder:
         return b""
 
     def text(self, text: str) -> bytes:
-        """Return the frames of a token, which is not empty."""
+        """Return the frames of a token, which is not empty unless `verbatim`."""
         raise NotImplementedError  # every wire has text
 
     def texts(self, texts: list[str]) -> bytes:
-        """Return the frames of many tokens, none of them empty: what `text` gives, joined.
+        """Return the frames of many tokens: what `text` gives for each, joined.
 
         A wire whose frames differ in the token alone makes them in one join.
         """
