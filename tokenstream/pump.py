@@ -22,7 +22,14 @@ from typing import Any, Protocol
 
 from . import process
 from .clock import SYSTEM, Clock
-from .errors import DurationExceeded, LostInFork, ServerShutdown, SourceCancelled, SourceTimeout
+from .errors import (
+    DurationExceeded,
+    LostInFork,
+    ReaderLeft,
+    ServerShutdown,
+    SourceCancelled,
+    SourceTimeout,
+)
 from .gates import Latch, ThreadGate
 from .host import Host
 from .inbox import Inbox
@@ -285,7 +292,8 @@ class Pump:
         """The reader made no room for `send_timeout` seconds."""
         self.stopping = True
         self.conclude("disconnected")
-        self.inbox.end(b"")
+        # It may come to read what is held, after all: not as if that were the end.
+        self.inbox.end(self.machine.fail(ReaderLeft("the reader made no room in time")))
 
     def finished(self) -> None:
         """All is done: the source is closed and `on_finish` has run."""
