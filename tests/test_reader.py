@@ -1056,3 +1056,77 @@ async def test_many_at_once_each_gets_its_own():
     before = threading.active_count()
     await asyncio.gather(*(one(f"s{n}") for n in range(20)))
     assert threading.active_count() == before
+
+
+# A wire with no terminal.
+
+
+class Bare(Encoder):
+    def text(self, text):
+        return f"{text};".encode()
+
+    def done(self):
+        return b""
+
+    def error(self, message):
+        return f"error: {message};".encode()
+
+
+class NoTerminal(Text):
+    def begin(self):
+        return Bare()
+
+
+@pytest.mark.parametrize("kind", [AsyncScriptedSource, ScriptedSource])
+@pytest.mark.parametrize("tokens", [(), ("a",), ("a", WAIT)], ids=["none", "one", "late"])
+async def test_a_wire_with_no_terminal_says_that_it_ends(tokens, kind):
+    write, source, ends = Write(), kind(*tokens), []
+
+    async def on_finish(result):
+        ends.append((result.outcome, write.flags[-1]))
+
+    task = asyncio.create_task(
+        TokenStream(source, NoTerminal(), on_finish=on_finish).write_to(write)
+    )
+    if WAIT in tokens:
+        await turns_until(lambda: write.raw == b"a;")
+        source.release()
+    await task
+    assert write.raw == b"".join(b"%s;" % token.encode() for token in tokens if token is not WAIT)
+    assert write.flags == [*[True] * (len(write.flags) - 1), False]
+    assert ends == [("completed", False)]
+
+
+async def test_a_response_that_came_too_late_is_its_only_end():
+    async def answer():
+        return SourceBroke()
+
+    write = Write()
+    host = Host(is_response=lambda value: isinstance(value, SourceBroke))
+    await TokenStream(answer, NoTerminal(), host=host).write_to(write)
+    assert (write.raw, write.flags) == (b"error: generation failed;", [False])
+
+
+async def test_read_by_itself_it_has_no_empty_chunk():
+    assert [chunk async for chunk in TokenStream(opens([]), NoTerminal())] == []
+    assert list(TokenStream([], NoTerminal())) == []
+
+
+# An end from outside.
+
+
+@pytest.mark.parametrize("kind", [AsyncScriptedSource, ScriptedSource])
+async def test_a_stream_is_ended_for_an_error_from_outside(kind):
+    write, source, results = Write(), kind("a", WAIT, "b"), []
+    stream = TokenStream(source, "text", on_finish=results.append)
+    stream.fail(SourceBroke())  # not begun
+    task = asyncio.create_task(stream.write_to(write))
+    await turns_until(lambda: write.raw == data("a"))
+    stream.fail(errors.ServerShutdown("now"))
+    stream.fail(SourceBroke())  # it has ended
+    source.release()
+    await task
+    await turns_until(lambda: results)
+    assert write.raw == data("a") + b"event: error\ndata: the server is shutting down\n\n"
+    assert results[0].outcome == "shutdown"
+    assert source.closed.is_set()

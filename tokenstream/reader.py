@@ -345,7 +345,7 @@ class Reader:
         now, schedule = self._clock.now(), self._schedule
         if self.pump.texts:
             self._collect()
-        if inbox.frames and (frames := inbox.take()):
+        if inbox.frames and ((frames := inbox.take()) or self._is_bare_end()):
             schedule.wrote(now, self._machine.parts)
             self.pump.bytes_sent += len(frames)
             if schedule.max_duration is not None and schedule.over(now) and not inbox.finished:
@@ -361,6 +361,11 @@ class Reader:
         if schedule.passed(now, self._machine.parts) is None:
             return self._comment(now)
         return self._step() if self._expire(now) else Wait(until)
+
+    def _is_bare_end(self) -> bool:
+        """Tell whether the end is that of a wire with no terminal: a write must hear of it, too."""
+        pump = self.pump
+        return self._write is not None and self._inbox.finished and pump.response is None
 
     def _collect(self) -> None:
         """See to what a thread has gathered while nobody waited for it."""

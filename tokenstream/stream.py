@@ -221,6 +221,15 @@ class TokenStream:
             await _aclose_unread(self._source)
         self._closed = True
 
+    def fail(self, error: BaseException) -> None:
+        """End the stream for `error`, as if the source had raised it. From any thread.
+
+        The reader gets the wire's error frame, and the source is closed. Nothing
+        happens where the stream was not begun, or has ended.
+        """
+        if self._reader is not None:
+            self._reader.pump.fail(error)
+
     def leave(self, *, unsent: bool = False) -> None:
         """The reader has gone: let whoever waits for a chunk know. From any thread.
 
