@@ -1130,3 +1130,30 @@ async def test_a_stream_is_ended_for_an_error_from_outside(kind):
     assert write.raw == data("a") + b"event: error\ndata: the server is shutting down\n\n"
     assert results[0].outcome == "shutdown"
     assert source.closed.is_set()
+
+
+@pytest.mark.parametrize("seconds", [0, None])
+async def test_the_host_says_how_long_clean_up_is_waited_for(seconds):
+    may_end, log = asyncio.Event(), []
+
+    async def source():
+        try:
+            yield "a"
+            await asyncio.Event().wait()
+        finally:
+            log.append("begun")
+            await may_end.wait()
+            log.append("closed")
+
+    stream = TokenStream(source, "text", host=Host(clean_up_seconds=seconds))
+    assert await anext(stream) == data("a")
+    closing = asyncio.create_task(stream.aclose())
+    await turns_until(lambda: log)
+    if seconds is None:
+        await turns(20)
+        assert not closing.done()
+    else:
+        await closing
+    may_end.set()
+    await closing
+    await turns_until(lambda: log[-1] == "closed")  # it is never cut

@@ -6,7 +6,10 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Host"]
+__all__ = ["CLEAN_UP_SECONDS", "Host"]
+
+CLEAN_UP_SECONDS = 30.0
+"""How long a task waits for an async source's own clean-up."""
 
 
 def _no_response(_: object) -> bool:
@@ -25,6 +28,8 @@ class Host:
     has_left: looks, from the reader's thread, whether the reader has gone.
     inline: run a sync source that needs no clock in the reader's own thread; not
         where one thread primes the stream and a loop then reads it.
+    clean_up_seconds: how long a task waits for an async source's own clean-up,
+        None for as long as it takes; what takes longer goes on alone.
     """
 
     scope: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
@@ -33,3 +38,4 @@ class Host:
     run_id: str | None = None
     has_left: Callable[[], bool] | None = None
     inline: bool = True
+    clean_up_seconds: float | None = CLEAN_UP_SECONDS

@@ -17,15 +17,12 @@ from .opening import too_late
 from .pump import Pump
 from .schedule import Schedule
 
-__all__ = ["CLEAN_UP_SECONDS", "CLOSE_SECONDS", "Reader", "Write"]
+__all__ = ["CLOSE_SECONDS", "Reader", "Write"]
 
 log = logging.getLogger("tokenstream")
 
 CLOSE_SECONDS = 1.0
 """How long `close` waits for a thread: a `next()` that blocks in C can't be ended."""
-
-CLEAN_UP_SECONDS = 30.0
-"""How long `aclose` waits for an async source's own clean-up."""
 
 LOOK_SECONDS = 0.1
 """How often a thread that waits looks whether its reader has gone, where it can."""
@@ -233,9 +230,9 @@ class Reader:
                     timer.cancel()
             self._waited = True
 
-    def clean_up_seconds(self) -> float:
+    def clean_up_seconds(self) -> float | None:
         """Return how long a task waits for a source that was told to stop."""
-        return CLEAN_UP_SECONDS if self.pump.is_on_loop() else CLOSE_SECONDS
+        return self.pump.host.clean_up_seconds if self.pump.is_on_loop() else CLOSE_SECONDS
 
     async def _await(self, until: float) -> None:
         if self._write is None:
@@ -476,7 +473,7 @@ class Reader:
             exc_info=error,
         )
 
-    def _patience(self, seconds: float) -> float | None:
+    def _patience(self, seconds: float | None) -> float | None:
         # A source that ended by itself closes, and `on_finish` runs, as long as
         # it takes. One that was told to stop may never return from `next()`.
         return seconds if self.pump.stopping else None
