@@ -204,6 +204,15 @@ async def test_head_starts_nothing() -> None:
     assert head.headers["content-type"] == "text/event-stream; charset=utf-8"
 
 
+async def test_head_closes_what_was_opened() -> None:
+    send_channel, receive_channel = anyio.create_memory_object_stream[Any](0)
+    async with client(returning(receive_channel)) as http:
+        await http.head("/")
+    with pytest.raises(anyio.BrokenResourceError):
+        await send_channel.send("a")
+    send_channel.close()
+
+
 async def test_a_browsers_own_ids_are_the_apps() -> None:
     # It reads `Last-Event-ID` itself: nothing is answered in its place, and no id is added.
     async def view(request: Request) -> EventSourceResponse:
@@ -453,6 +462,27 @@ async def test_the_app_is_not_told_of_an_end() -> None:
     assert told == []
 
 
+async def test_nor_of_a_reader_that_leaves_when_it_has_all() -> None:
+    told: list[Any] = []
+    results: list[Result] = []
+
+    async def handler(message: Any) -> None:
+        told.append(message)
+
+    async def on_finish(result: Result) -> None:
+        exchange.left.set()
+        await turns(20)
+        results.append(result)
+
+    response = EventSourceResponse(
+        AsyncScriptedSource("a"), client_close_handler_callable=handler, on_finish=on_finish
+    )
+    exchange = Exchange(response)
+    await exchange.task
+    assert [result.outcome for result in results] == ["completed"]
+    assert told == []
+
+
 @KINDS
 async def test_a_reader_that_takes_nothing_is_gone(kind: Any) -> None:
     with FakeClock() as clock:
@@ -556,6 +586,7 @@ async def test_a_source_says_goodbye_in_its_grace(event_type: Any) -> None:
     async def source() -> AsyncIterator[Any]:
         yield "tick"
         await shutdown.wait()
+        await turns(20)
         yield {"event": "shutdown", "data": "bye"}
 
     response = EventSourceResponse(source(), shutdown_event=shutdown, shutdown_grace_period=3600)

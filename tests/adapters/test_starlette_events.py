@@ -154,7 +154,7 @@ def test_a_bytearray_is_bytes_too():
 
 
 def test_an_enum_of_texts_is_its_text():
-    class Color(str, enum.Enum):  # noqa: UP042: as they were written before 3.11
+    class Color(str, enum.Enum):  # noqa: UP042
         RED = "red"
 
     assert ours([Color.RED], "\n") == b"data: red\n\n"
