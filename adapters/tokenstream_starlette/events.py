@@ -11,7 +11,7 @@ from tokenstream import Wire, sse
 from tokenstream.errors import InvalidOption, UnknownPart
 from tokenstream.wires.base import Encoder, json_ascii
 
-__all__ = ["EventSource", "JSONServerSentEvent", "ServerSentEvent", "check_separator"]
+__all__ = ["CRLF", "EventSource", "JSONServerSentEvent", "ServerSentEvent", "check_separator"]
 
 log = logging.getLogger("tokenstream")
 
