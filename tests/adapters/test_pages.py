@@ -94,6 +94,10 @@ async def test_the_page_on_starlette() -> None:
                 namespace["model"] = lambda question: ["Hello ", question]
             response = await client.post(f"/{path}", params={"question": "you"})
             assert read_stream(response).read().text.endswith("you"), path
+        response = await client.get("/steps", params={"question": "you"})
+    step, answer = read_stream(response).read().events
+    assert (step.event, step.data, step.id) == ("step", "reading", "1")
+    assert (answer.event, answer.data) == ("answer", '{"question":"you"}')
 
 
 @pytest.mark.parametrize("page", ["docs/testing.md", "docs/wires.md"])

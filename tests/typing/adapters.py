@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
+import anyio
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path
 from django.views import View
@@ -15,6 +18,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message
 
 import tokenstream_asgi
 import tokenstream_django
@@ -120,7 +124,44 @@ async def starlette_view(request: Request) -> AsyncIterator[str]:
     return amodel(request.query_params["q"])
 
 
-starlette_app = Starlette(routes=[Route("/chat", starlette_view)])
+async def events(q: str) -> AsyncIterator[object]:
+    yield q
+    yield {"data": q, "event": "question"}
+    yield tokenstream_starlette.ServerSentEvent(q, event="question", id="1", retry=3000, sep="\n")
+    yield tokenstream_starlette.JSONServerSentEvent({"q": q}, comment="as JSON")
+
+
+async def left(message: Message) -> None:
+    print(message)
+
+
+@fastapi_app.get("/events", response_class=tokenstream_starlette.EventSourceResponse)
+async def fastapi_events(q: str) -> tokenstream_starlette.EventSourceResponse:
+    sending, receiving = anyio.create_memory_object_stream[object](1)
+    return tokenstream_starlette.EventSourceResponse(
+        receiving,
+        200,
+        {"X-Own": "1"},
+        ping=0.5,
+        sep="\r\n",
+        ping_message_factory=lambda: tokenstream_starlette.ServerSentEvent(comment="ping"),
+        data_sender_callable=partial(sending.send, q),
+        send_timeout=None,
+        client_close_handler_callable=left,
+        shutdown_event=anyio.Event(),
+        shutdown_grace_period=5,
+        cleanup_timeout=None,
+        on_finish=save,
+    )
+
+
+async def starlette_events(request: Request) -> Response:
+    return tokenstream_starlette.EventSourceResponse(events("q"), shutdown_event=asyncio.Event())
+
+
+starlette_app = Starlette(
+    routes=[Route("/chat", starlette_view), Route("/events", starlette_events)]
+)
 
 
 # ASGI with no framework.
