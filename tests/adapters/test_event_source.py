@@ -462,6 +462,32 @@ async def test_the_app_is_not_told_of_an_end() -> None:
     assert told == []
 
 
+async def test_nor_when_the_server_gives_up_its_request() -> None:
+    log: list[Any] = []
+
+    async def handler(message: Any) -> None:
+        log.append(message)
+
+    async def sender() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            log.append("sender")
+
+    source = AsyncScriptedSource("a", WAIT)
+    response = EventSourceResponse(
+        source, client_close_handler_callable=handler, data_sender_callable=sender
+    )
+    exchange = Exchange(response)
+    await exchange.until(b"data: a")
+    exchange.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await exchange.task
+    assert source.closed.is_set()
+    assert log == ["sender"]
+
+
 async def test_nor_of_a_reader_that_leaves_when_it_has_all() -> None:
     told: list[Any] = []
     results: list[Result] = []
