@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from .errors import InvalidOption, UnknownPart
+from .shown import shown, type_name
 
 __all__ = [
     "Data",
@@ -95,7 +96,9 @@ class Finish:
     def __post_init__(self) -> None:
         if self.reason not in get_args(FinishReason):
             reasons = ", ".join(get_args(FinishReason))
-            raise InvalidOption(f"Finish({self.reason!r}): the reason must be one of {reasons}")
+            raise InvalidOption(
+                f"Finish({shown(self.reason)}): the reason must be one of {reasons}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +140,7 @@ class TextPieces:
 def unknown_part(item: object) -> UnknownPart:
     """Return the error for an item that is no part."""
     return UnknownPart(
-        f"the source yielded {type(item).__name__} ({_short(item)}), which is no part of a stream: "
+        f"the source yielded {type_name(item)} ({shown(item)}), which is no part of a stream: "
         "yield str, bytes, or a part from tokenstream "
         "(Reasoning, ToolCall, ToolResult, Source, Step, Usage, Finish, Data, sse.Event)"
     )
-
-
-def _short(item: object, limit: int = 60) -> str:
-    text = repr(item)
-    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -25,6 +25,7 @@ from typing import Literal, TypeAlias, get_args
 from .errors import InvalidOption
 from .headers import HEADERS
 from .machine import END_SUFFIX, Machine
+from .shown import shown
 from .wires import Wire
 
 __all__ = [
@@ -103,7 +104,7 @@ def check_on_reconnect(value: str) -> None:
     """Raise `InvalidOption` for what is no `OnReconnect`."""
     if value not in _CHOICES:
         choices = " or ".join(map(repr, _CHOICES))
-        raise InvalidOption(f"on_reconnect={value!r}: give {choices}")
+        raise InvalidOption(f"on_reconnect={shown(value)}: give {choices}")
 
 
 def _has_ids(request: Request, wire: Wire, on_reconnect: OnReconnect) -> bool:

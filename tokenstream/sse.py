@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from .errors import EventTooLarge, InvalidOption
+from .shown import shown
 
 __all__ = ["MEDIA_TYPE", "Decoder", "Event", "comment", "encode", "utf8"]
 
@@ -43,11 +44,11 @@ class Event:
             return  # as nearly each that is decoded
         for name, text in (("data", self.data), ("event", self.event), ("id", self.id)):
             if not isinstance(text, str) and (text is not None or name == "data"):
-                raise InvalidOption(f"Event({name}={text!r}): {name} must be a str")
+                raise InvalidOption(f"Event({name}={shown(text)}): {name} must be a str")
         for name, value in (("event", self.event), ("id", self.id)):
             if value is not None and _FORBIDDEN.search(value):
                 raise InvalidOption(
-                    f"Event({name}={value!r}): {name} can't hold CR, LF or NUL; remove them"
+                    f"Event({name}={shown(value)}): {name} can't hold CR, LF or NUL; remove them"
                 )
         if self.retry is not None and (type(self.retry) is not int or self.retry < 0):
             raise InvalidOption(f"Event(retry={self.retry!r}): give milliseconds, 0 or more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from ..errors import InvalidOption, UnknownWire
+from ..shown import shown
 from .base import Encoder, Wire
 from .json import Json
 from .openai_chat import OpenAIChat
@@ -25,9 +26,9 @@ def find_wire(wire: WireName | Wire) -> Wire:
     """
     if isinstance(wire, str):
         if wire not in _WIRES:
-            raise UnknownWire(f"no wire is named {wire!r}: choose one of {', '.join(_WIRES)}")
+            raise UnknownWire(f"no wire is named {shown(wire)}: choose one of {', '.join(_WIRES)}")
         return _WIRES[wire]
     if not isinstance(wire, Wire):
         names = ", ".join(_WIRES)
-        raise InvalidOption(f"wire={wire!r}: give a name ({names}) or a wire object")
+        raise InvalidOption(f"wire={shown(wire)}: give a name ({names}) or a wire object")
     return wire

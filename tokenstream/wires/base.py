@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NoReturn
 
 from ..errors import UnsupportedPart
 from ..parts import Data, Finish, Reasoning, Source, Step, ToolCall, ToolResult, Usage, unknown_part
+from ..shown import type_name
 from ..sse import Event, comment
 
 __all__ = ["DONE", "Encoder", "Wire", "json_ascii", "json_string"]
@@ -145,10 +146,10 @@ class Encoder:
         return b""
 
     def _refuse(self, part: object) -> NoReturn:
-        kind = type(part).__name__
+        named = type_name(part)
         raise UnsupportedPart(
-            f"wire {self.wire!r} has no place for {kind}: "
-            f"choose a wire that has one, or do not yield {kind}"
+            f"wire {self.wire!r} has no place for {named}: "
+            f"choose a wire that has one, or do not yield {named}"
         )
 
 
