@@ -154,7 +154,22 @@ def test_asyncio_s_words_on_loops_are_explained(error):
     assert "give a callable, such as `lambda: client.create(...)`" in str(told)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("else"), ValueError("Event loop is closed")])
+class Unspeakable(RuntimeError):
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("else"),
+        ValueError("Event loop is closed"),
+        RuntimeError(),
+        RuntimeError(5),
+        Unspeakable("else"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_other_errors_are_left_alone(error):
     assert explained(error) is error
 

@@ -165,7 +165,9 @@ def _each(things: Iterable[object]) -> Iterable[object]:
 def explained(error: BaseException) -> BaseException:
     """asyncio says in words only that a thing belongs to another loop, or to a closed one."""
     words = ("attached to a different loop", "bound to a different event loop", "loop is closed")
-    if not isinstance(error, RuntimeError) or not any(word in str(error) for word in words):
+    said = error.args[0] if isinstance(error, RuntimeError) and error.args else None
+    # Not by `str(error)`: that is the code of whoever raised it.
+    if not isinstance(said, str) or not any(word in said for word in words):
         return error
     explained = ForeignLoop(
         "the source belongs to another event loop than the one that reads it: "
