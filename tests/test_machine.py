@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
 
@@ -9,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenstream import Json, Reasoning, Text, ToolCall, errors, sse
+from tokenstream import Json, OpenAIChat, Reasoning, Text, ToolCall, Usage, Wire, errors, sse
 from tokenstream.machine import END_SUFFIX, Machine, State, public_message
-from tokenstream.wires.base import Encoder
+from tokenstream.wires import Encoder
 
 from .cases import CASES, CHAT, Case, SourceBroke
 from .wires.strategies import BATCHES
@@ -149,6 +150,109 @@ def test_on_error_that_raises_is_logged_and_harmless(caplog):
     assert frames == b"event: error\ndata: generation failed\n\n"
     assert "on_error raised" in caplog.text
     assert "in on_error" in caplog.text
+
+
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError, GeneratorExit])
+def test_nor_does_on_error_end_what_it_runs_in(error):
+    def broken(_):
+        raise error
+
+    frames = Machine(Text(), on_error=broken).fail(SourceBroke())
+    assert frames == b"event: error\ndata: generation failed\n\n"
+
+
+def test_ctrl_c_in_on_error_is_for_the_program():
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Machine(Text(), on_error=interrupted).fail(SourceBroke())
+
+
+def test_of_a_message_the_text_is_sent_and_not_what_it_prints_as():
+    class Loud(str):
+        def __str__(self):
+            return "a\n\nevent: b"
+
+        __format__ = replace = lambda self, *_: str(self)
+        __contains__ = lambda self, _: False  # noqa: E731
+
+    frames = Machine(Text(), on_error=lambda _: Loud("quiet\n")).fail(SourceBroke())
+    assert frames == b"event: error\ndata: quiet\ndata: \n\n"
+
+
+# What can't be told in the end.
+
+UNTOLD = [
+    Usage(1, 2, {"details": object()}),
+    Usage("1", 2),
+    Usage(1, 2, 5),
+]
+
+
+@pytest.mark.parametrize("usage", UNTOLD, ids=str)
+def test_a_success_that_the_wire_can_not_tell_may_still_fail(usage):
+    machine = Machine(OpenAIChat(include_usage=True))
+    machine.part("a")
+    machine.part(usage)
+    with pytest.raises((TypeError, ValueError)):
+        machine.finish()
+    assert machine.state is State.STREAMING
+    frames = machine.fail(SourceBroke())
+    assert b"generation failed" in frames
+    assert frames.count(b"[DONE]") == 1
+
+
+def test_a_wire_that_raises_for_its_own_failure_is_cut(caplog):
+    class Mute(Encoder):
+        def error(self, message):
+            raise ValueError("in error")
+
+    class MuteWire(Wire):
+        def begin(self):
+            return Mute()
+
+    machine = Machine(MuteWire())
+    assert machine.fail(SourceBroke()) == b""
+    assert machine.state is State.ENDED
+    assert "the stream is cut" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "part, words",
+    [
+        (Reasoning(None), "Reasoning(text=None): text must be a str"),
+        (Reasoning(5), "Reasoning(text=5): text must be a str"),
+        (ToolCall("a"), "ToolCall(index='a'): index must be an int"),
+        (ToolCall(0, arguments=None), "ToolCall(arguments=None): arguments must be a str"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("wire", [Json(), CHAT], ids=lambda wire: wire.name)
+def test_a_part_that_could_not_be_told_in_the_result_is_named(wire, part, words):
+    machine = Machine(wire)
+    with pytest.raises(errors.InvalidOption) as raised:
+        machine.part(part)
+    assert str(raised.value) == words
+    assert (machine.gathered.reasoning, machine.gathered.calls) == ([], {})
+
+
+def test_what_says_of_itself_that_it_is_text_is_none():
+    class Proxy:
+        __class__ = str
+
+    class Claims:
+        __class__ = bytes
+        __index__ = lambda self: 1 << 40  # noqa: E731 - bytes(...) would make so many
+
+    class Raises:
+        @property
+        def __class__(self):
+            raise ZeroDivisionError
+
+    for item in (Proxy(), Claims(), Raises()):
+        with pytest.raises(errors.UnknownPart, match="which is no part of a stream"):
+            Machine(Json()).part(item)
 
 
 def test_keep_alive_is_a_comment_and_with_ids_has_no_blank_line():

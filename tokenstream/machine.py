@@ -11,15 +11,20 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import index
+from typing import Any, TypeVar
 
 from . import errors
 from .parts import Finish, FinishReason, Reasoning, TextPieces, ToolCall, Usage
+from .shown import shown, type_name
 from .sse import Event
 from .wires.base import Wire
 
 __all__ = ["END_SUFFIX", "Gathered", "Machine", "State", "public_message"]
 
 log = logging.getLogger("tokenstream")
+
+_T = TypeVar("_T")
 
 END_SUFFIX = ".end"
 """`id: <run>` is on the first event, `id: <run>.end` on the terminal."""
@@ -57,10 +62,13 @@ class Gathered:
     finish_reason: FinishReason | None = None
 
     def add(self, part: object) -> None:
-        """Take note of a part that is not text."""
+        """Take note of a part that is not text.
+
+        Raises `InvalidOption` for one that could not be told in `Result`.
+        """
         match part:
             case Reasoning():
-                self.reasoning.append(part.text)
+                self.reasoning.append(_checked(part, "text", str.__str__, "a str"))
             case ToolCall():
                 self._add_call(part)
             case Usage():
@@ -69,11 +77,24 @@ class Gathered:
                 self.finish_reason = part.reason
 
     def _add_call(self, part: ToolCall) -> None:
-        known = self.calls.get(part.index, part)
-        arguments = known.arguments + part.arguments if known is not part else part.arguments
-        self.calls[part.index] = ToolCall(
-            part.index, known.id or part.id, known.name or part.name, arguments
-        )
+        place = _checked(part, "index", index, "an int")
+        arguments = _checked(part, "arguments", str.__str__, "a str")
+        if (known := self.calls.get(place)) is None:
+            self.calls[place] = ToolCall(place, part.id, part.name, arguments)
+        else:
+            self.calls[place] = ToolCall(
+                place, known.id or part.id, known.name or part.name, known.arguments + arguments
+            )
+
+
+def _checked(part: object, name: str, exact: Callable[[Any], _T], wanted: str) -> _T:
+    """Return a field as what can be joined and sorted, whatever its class adds to that."""
+    value = getattr(part, name)
+    try:
+        return exact(value)
+    except TypeError:
+        given = f"{type_name(part)}({name}={shown(value)})"
+        raise errors.InvalidOption(f"{given}: {name} must be {wanted}") from None
 
 
 class Machine:
@@ -165,23 +186,37 @@ class Machine:
         return self._with_id(frames) if self._id_due else frames
 
     def finish(self) -> bytes:
-        """Return the success end, once."""
+        """Return the success end, once.
+
+        Raises what the wire raises for what it was to tell at the end, usage
+        say; the stream is still open then, for `fail`.
+        """
         if self.state is State.ENDED:
             return b""
         opening = self._encoder.opening() if self.state is State.BEFORE else b""
         tail = self._with_id(opening + self._cut_character())
-        self.state = State.ENDED
-        self._is_open = False
-        return tail + self._with_end_id(self._encoder.done())
+        end = self._with_end_id(self._encoder.done())
+        self._close()
+        return tail + end
 
     def fail(self, error: BaseException) -> bytes:
-        """Return the failure end, once. Nothing of `error` is in it but what `on_error` says."""
+        """Return the failure end, once. Nothing of `error` is in it but what `on_error` says.
+
+        Raises nothing: a wire that can't even tell a failure is cut.
+        """
         if self.state is State.ENDED:
             return b""
-        tail = self._with_id(self._cut_character())
+        self._close()
+        try:
+            tail = self._with_id(self._cut_character())
+            return tail + self._with_end_id(self._encoder.error(self._message(error)))
+        except Exception:
+            log.exception("the wire raised for its own failure: the stream is cut")
+            return b""
+
+    def _close(self) -> None:
         self.state = State.ENDED
         self._is_open = False
-        return tail + self._with_end_id(self._encoder.error(self._message(error)))
 
     def keep_alive(self) -> bytes:
         """Return what goes out while nothing comes.
@@ -194,14 +229,16 @@ class Machine:
             return frame.removesuffix(b"\n")
         return frame
 
-    def _frames(self, item: object) -> bytes:
-        if not self._encoder.verbatim and isinstance(item, bytes | bytearray | memoryview):
+    def _frames(self, item: Any) -> bytes:
+        # By its type: what only says of itself that it is text, as a proxy does, is none.
+        kind = type(item)
+        if not self._encoder.verbatim and issubclass(kind, bytes | bytearray | memoryview):
             if self._pieces is None:
                 self._pieces = TextPieces()
             return self._text(self._pieces.feed(bytes(item)))
         # Another kind of part ends what was cut of a character before it.
         cut = self._cut_character()
-        if isinstance(item, str):
+        if issubclass(kind, str):
             # Of a subclass, an enum say, its text and not what it prints as.
             return cut + self._text(str.__str__(item))
         frames = self._encoder.part(item)
@@ -236,13 +273,17 @@ class Machine:
     def _message(self, error: BaseException) -> str:
         try:
             message = self._on_error(error)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # SystemExit, say, which would end a loop that streams share
             log.exception("on_error raised: the reader gets the default message")
             return public_message(error)
         if isinstance(message, str):
-            return message
-        kind = type(message).__name__
-        log.error("on_error returned %s, not a str: the reader gets the default message", kind)
+            return str.__str__(message)
+        log.error(
+            "on_error returned %s, not a str: the reader gets the default message",
+            type_name(message),
+        )
         if inspect.iscoroutine(message):
             message.close()  # it would complain that it was never awaited
         return public_message(error)
