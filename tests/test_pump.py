@@ -10,7 +10,16 @@ import threading
 
 import pytest
 
-from tokenstream import Json, TokenStream, errors, process
+from tokenstream import (
+    Json,
+    OpenAIChat,
+    Reasoning,
+    TokenStream,
+    ToolCall,
+    Usage,
+    errors,
+    process,
+)
 from tokenstream.host import Host
 from tokenstream.testing import WAIT, AsyncScriptedSource, FakeClock, ScriptedSource, forever
 
@@ -337,6 +346,45 @@ def test_on_finish_sees_the_streams_context(pairing):
     COLOR.set("none")
     pairing.read(stream)
     assert finished.colors == (["none"] if pairing.inline else ["green"])
+
+
+# An end that can't be told.
+
+
+@every_pairing
+@pytest.mark.parametrize(
+    "part", [Usage(1, 2, {"details": object()}), Reasoning(None), ToolCall("a")], ids=str
+)
+def test_what_can_not_be_told_in_the_end_fails_and_hangs_nobody(pairing, part):
+    stream = pairing.make("a", ToolCall(0), part, wire=OpenAIChat(include_usage=True))
+    read = pairing.read(stream)
+    assert b'"message":"generation failed"' in read
+    assert read.count(b"[DONE]") == 1
+    assert result_of(stream).outcome == "failed"
+    assert isinstance(result_of(stream).error, TypeError | errors.InvalidOption)
+
+
+@every_pairing
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+def test_on_error_that_ends_the_thread_ends_neither_the_stream_nor_the_next(pairing, error):
+    def broken(_):
+        raise error
+
+    for _ in range(2):
+        stream = pairing.make("a", SourceBroke(), wire="text", on_error=broken)
+        assert pairing.read(stream) == b"data: a\n\nevent: error\ndata: generation failed\n\n"
+
+
+class Unspeakable(RuntimeError):
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+@every_pairing
+def test_an_error_that_can_not_be_printed_is_told(pairing):
+    stream = pairing.make("a", Unspeakable(), wire="text")
+    assert pairing.read(stream) == b"data: a\n\nevent: error\ndata: generation failed\n\n"
+    assert isinstance(result_of(stream).error, Unspeakable)
 
 
 def test_a_stream_that_never_began_calls_nothing():

@@ -250,10 +250,15 @@ class Pump:
         """Hand over the terminal, once."""
         if self.ended:
             return
-        self.flush()
+        try:
+            self.flush()
+            last = self.machine.finish() if error is None else self.machine.fail(error)
+        except Exception as broken:  # a wire's, or of a part that it was to tell at the end
+            error = error or broken
+            last = self.machine.fail(error)
         self.ended = True
         self.error = error
-        self.inbox.end(self.machine.finish() if error is None else self.machine.fail(error))
+        self.inbox.end(last)
 
     def end_with(self, value: object) -> None:
         """The source ended before its first part, and returned `value`."""
