@@ -278,6 +278,33 @@ def test_a_child_has_streams_of_its_own():
 # The shared loop.
 
 
+async def exits():
+    raise SystemExit
+
+
+async def exits_at_its_end():
+    try:
+        yield "a"
+    finally:
+        raise SystemExit
+
+
+@pytest.mark.parametrize(
+    "source, options",
+    [
+        (exits, {}),
+        (exits_at_its_end, {}),
+        (lambda: ["a"], {"on_finish": lambda _: exits()}),
+        (AsyncScriptedSource("a"), {"on_finish": lambda _: exits()}),
+    ],
+    ids=["the source", "its clean-up", "on_finish, of a thread's", "on_finish"],
+)
+def test_one_stream_s_exit_is_not_the_end_of_the_shared_loop(source, options, caplog):
+    first = b"".join(TokenStream(source, "text", **options))
+    assert first.startswith((b"data: a\n\n", b"event: error\n"))
+    assert b"".join(TokenStream(AsyncScriptedSource("b"), "text")) == b"data: b\n\ndata: [DONE]\n\n"
+
+
 def test_the_shared_loop_is_made_once_by_whoever_is_first():
     loops, go = [], threading.Barrier(8)
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
 import time
 from typing import Protocol
 
 __all__ = ["EXIT_SECONDS", "Open", "register", "shared_loop", "shut_down", "unregister"]
+
+log = logging.getLogger("tokenstream")
 
 EXIT_SECONDS = 2.0
 """How long the interpreter's exit waits for open sources to close."""
@@ -82,7 +85,12 @@ def shared_loop() -> asyncio.AbstractEventLoop:
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
-    loop.run_forever()
+    while not loop.is_closed():
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            # One stream's `sys.exit()` is not the end of all others; its task has it, too.
+            log.exception("what ran on the shared loop raised: the loop goes on")
 
 
 def shut_down() -> list[Open]:
