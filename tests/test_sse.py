@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tokenstream import sse
 from tokenstream.errors import EventTooLarge, InvalidOption
+from tokenstream.shown import shown
 from tokenstream.sse import Decoder, Event, comment, encode
 
 # Any text at all, surrogates included; then text that hunts for framing bugs.
@@ -303,6 +304,35 @@ def test_an_event_over_the_bound(data):
         decoder.feed(b"\n\ndata: ok\n\n")
 
 
+def test_the_events_before_one_that_is_too_large_are_with_the_error():
+    # In chunks of their own they had been returned: no split loses an event.
+    with pytest.raises(EventTooLarge) as raised:
+        Decoder(max_bytes=64).feed(b"data: a\n\ndata: b\n\ndata: " + b"x" * 100)
+    assert raised.value.events == (Event("a"), Event("b"))
+    assert EventTooLarge("x").events == ()
+
+
+@pytest.mark.parametrize("field", [b"event", b"id"])
+def test_the_fields_of_an_event_are_in_its_bound(field):
+    decoder = Decoder(max_bytes=64)
+    decoder.feed(field + b": " + b"x" * 40 + b"\n")
+    with pytest.raises(EventTooLarge):
+        decoder.feed(b"data: " + b"x" * 40)
+
+
+def test_a_field_that_comes_again_takes_the_place_of_the_first():
+    decoder = Decoder(max_bytes=64)
+    for _ in range(100):
+        assert decoder.feed(b"event: 0123456789\nid: 0123456789\n") == []
+    assert decoder.feed(b"data: x\n\n") == [Event("x", "0123456789", "0123456789")]
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1, 1.5, None, "9"])
+def test_a_bound_that_means_nothing(max_bytes):
+    with pytest.raises(InvalidOption, match=r"max_bytes=.*give a number of bytes above 0"):
+        Decoder(max_bytes)
+
+
 def test_many_events_are_no_large_one():
     decoder = Decoder(max_bytes=64)
     assert len(decoder.feed(b"data: " + b"x" * 50 + b"\n\n")) == 1
@@ -322,7 +352,22 @@ def test_fields_that_are_no_text_are_named(fields):
         Event(**fields)
 
 
-@pytest.mark.parametrize("retry", [1.5, True, "x", -1])
+class Loud(str):
+    def __str__(self):
+        return "a\n\nevent: b"
+
+    __format__ = __radd__ = replace = lambda self, *_: str(self)
+    __contains__ = lambda self, _: False  # noqa: E731
+
+
+def test_of_a_field_the_text_is_sent_and_not_what_it_prints_as():
+    event = Event(Loud("x\ny"), Loud("e"), Loud("1"))
+    assert encode(event) == b"id: 1\nevent: e\ndata: x\ndata: y\n\n"
+    with pytest.raises(InvalidOption, match="event can't hold CR"):
+        Event("x", Loud("\n"))
+
+
+@pytest.mark.parametrize("retry", [1.5, True, "x", -1, 10**18, 10**5000], ids=shown)
 def test_a_retry_that_no_browser_takes(retry):
     with pytest.raises(InvalidOption, match="give milliseconds"):
         Event("a", retry=retry)

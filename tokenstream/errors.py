@@ -29,6 +29,9 @@ TokenStreamError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 __all__ = [
     "AlreadyRead",
     "BodyDropped",
@@ -107,7 +110,14 @@ class BodyDropped(UsageError, RuntimeError):
 
 
 class EventTooLarge(UsageError, ValueError):
-    """The decoder met an event that is larger than its bound."""
+    """The decoder met an event that is larger than its bound.
+
+    events: those that were whole before it, in the same chunk.
+    """
+
+    def __init__(self, message: str, events: Iterable[Any] = ()) -> None:
+        super().__init__(message)
+        self.events = tuple(events)
 
 
 class ChannelFull(UsageError, RuntimeError):

@@ -19,6 +19,8 @@ MEDIA_TYPE = "text/event-stream"
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile("\r\n|\r|\n")
 _FORBIDDEN = re.compile("[\r\n\0]")
+_RETRY_DIGITS = 18
+"""More are past any clock's range, and int() of them is quadratic in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Event:
     retry: milliseconds that a browser waits before it reconnects.
 
     Raises `InvalidOption` where `event` or `id` holds CR, LF or NUL (it would
-    end the field, or be ignored), or `retry` is negative.
+    end the field, or be ignored), where `retry` is negative or has more than
+    18 digits, and for a type that is none of these.
     """
 
     data: str
@@ -43,15 +46,23 @@ class Event:
         if type(self.data) is str and self.event is None and self.id is None and self.retry is None:
             return  # as nearly each that is decoded
         for name, text in (("data", self.data), ("event", self.event), ("id", self.id)):
-            if not isinstance(text, str) and (text is not None or name == "data"):
+            if type(text) is str or (text is None and name != "data"):
+                continue
+            if not issubclass(type(text), str):
                 raise InvalidOption(f"Event({name}={shown(text)}): {name} must be a str")
+            # Of a subclass, an enum say, its text and not what it prints as.
+            object.__setattr__(self, name, str.__str__(text))
         for name, value in (("event", self.event), ("id", self.id)):
             if value is not None and _FORBIDDEN.search(value):
                 raise InvalidOption(
                     f"Event({name}={shown(value)}): {name} can't hold CR, LF or NUL; remove them"
                 )
-        if self.retry is not None and (type(self.retry) is not int or self.retry < 0):
-            raise InvalidOption(f"Event(retry={self.retry!r}): give milliseconds, 0 or more")
+        if self.retry is not None and not (
+            type(self.retry) is int and 0 <= self.retry < 10**_RETRY_DIGITS
+        ):
+            raise InvalidOption(
+                f"Event(retry={shown(self.retry)}): give milliseconds, 0 or more, in 18 digits"
+            )
 
 
 def utf8(text: str) -> bytes:
@@ -91,30 +102,33 @@ def comment(text: str = "") -> bytes:
 class Decoder:
     """Bytes in, events out, at any split of the bytes.
 
-    max_bytes: the most that is held of one event (8 MiB): its data, and a line
-    that has no end yet. Past it `feed` raises `EventTooLarge`, then and ever
-    after: what follows can't be told from the rest of what was too large.
+    max_bytes: the most that is held of one event (8 MiB): its data, type and id,
+        and a line that has no end yet. Past it `feed` raises `EventTooLarge`,
+        then and ever after: what follows can't be told from the rest of what
+        was too large. Raises `InvalidOption` for less than 1.
 
-    last_event_id: the id of the last event that had one, "" before.
+    last_event_id: the id of the last event that had one, "" before; within the
+        same bound.
     retry: the last reconnection time the stream named, in milliseconds, or None.
     """
 
     def __init__(self, max_bytes: int = 8 << 20) -> None:
+        if not (isinstance(max_bytes, int) and max_bytes > 0):
+            raise InvalidOption(f"max_bytes={shown(max_bytes)}: give a number of bytes above 0")
         self.last_event_id = ""
         self.retry: int | None = None
         self._max_bytes = max_bytes
-        self._partial: list[bytes] = []  # a line still without its end
-        self._partial_size = 0
+        self._partial = bytearray()  # a line still without its end
         self._at_start = True
         self._skip_lf = False
         self._overflow = False
         self._clear()
 
     def _clear(self) -> None:
-        self._data: list[str] = []
-        self._data_size = 0
-        self._event: str | None = None
-        self._id: str | None = None
+        self._data: bytes | bytearray | None = None
+        self._event: bytes | None = None
+        self._id: bytes | None = None
+        self._size = 0  # bytes of the three
         self._retry: int | None = None
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -122,11 +136,11 @@ class Decoder:
 
         "Once the end of the file is reached, any pending data must be discarded."
         """
-        self._check(0)  # an overflow is for ever, and holds nothing more
         events: list[Event] = []
+        self._check(0, events)  # an overflow is for ever
         for line in self._lines(chunk):
             # Before its line end came it was as large: no split makes a difference.
-            self._check(len(line))
+            self._check(len(line), events)
             if self._at_start:
                 # "one leading U+FEFF BYTE ORDER MARK character must be ignored"
                 self._at_start = False
@@ -135,15 +149,18 @@ class Decoder:
                 self._field(line)
             else:
                 self._dispatch(events)
-        self._check(self._partial_size)
+        self._check(len(self._partial), events)
         return events
 
-    def _check(self, line_size: int) -> None:
-        if self._overflow or self._data_size + line_size > self._max_bytes:
+    def _check(self, line_size: int, events: list[Event]) -> None:
+        if self._overflow or self._size + line_size > self._max_bytes:
             self._overflow = True
+            self._partial.clear()
+            self._clear()
             raise EventTooLarge(
                 f"an event of more than {self._max_bytes} bytes: "
-                "raise Decoder(max_bytes=...) if the sender may send such"
+                "raise Decoder(max_bytes=...) if the sender may send such",
+                events,
             )
 
     def _lines(self, chunk: bytes) -> list[bytes]:
@@ -154,49 +171,63 @@ class Decoder:
         if b"\r" in chunk:
             self._skip_lf = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        first, *rest = chunk.split(b"\n")
-        # Pieces are joined when the line is whole: a line that comes byte by
-        # byte costs its length, not its square.
-        self._partial.append(first)
-        self._partial_size += len(first)
-        if not rest:
-            return []
-        lines = [b"".join(self._partial), *rest]
-        self._partial = [lines.pop()]
-        self._partial_size = len(self._partial[0])
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        # A line that comes byte by byte costs its length, not its square.
+        if lines and self._partial:
+            lines[0] = bytes(self._partial) + lines[0]
+            self._partial.clear()
+        self._partial += rest
         return lines
 
     def _field(self, line: bytes) -> None:
-        name, _, raw = line.partition(b":")
+        name, _, value = line.partition(b":")
         # "If value starts with a U+0020 SPACE character, remove it from value."
-        value = raw.removeprefix(b" ").decode("utf-8", "replace")
+        value = value.removeprefix(b" ")
         match name:
             case b"data":
-                self._data.append(value)
-                # "append a single U+000A LINE FEED": else lines of nothing had no bound.
-                self._data_size += len(raw) + 1
+                self._add(value)
             case b"event":
-                # Allowed here, though not where we send: it must not kill the decoder.
-                self._event = value.replace("\0", "\ufffd") or None
+                self._size += len(value) - len(self._event or b"")
+                self._event = value
             case b"id":
                 # "If the field value does not contain U+0000 NULL, then set
                 # the last event ID buffer to the field value."
-                if "\0" not in value:
+                if b"\0" not in value:
+                    self._size += len(value) - len(self._id or b"")
                     self._id = value
             case b"retry":
-                # Digits past any clock's range are no time, and cost a quadratic int().
-                if value.isascii() and value.isdigit() and len(value) < 19:
+                if value.isdigit() and len(value) <= _RETRY_DIGITS:
                     self._retry = self.retry = int(value)
             case _:
                 pass  # a comment has no name; "Otherwise: The field is ignored."
 
+    def _add(self, data: bytes) -> None:
+        # "append a single U+000A LINE FEED": else lines of nothing had no bound.
+        self._size += len(data) + 1
+        if self._data is None:
+            self._data = data  # as of nearly each event: no copy
+            return
+        if isinstance(self._data, bytes):
+            # And no list: one of short lines holds twenty times what came.
+            self._data = bytearray(self._data)
+        self._data += b"\n"
+        self._data += data
+
     def _dispatch(self, events: list[Event]) -> None:
         # "Set the last event ID string of the event source to the value of the
         # last event ID buffer": here, so that an event that was cut is missed.
-        if self._id is not None:
-            self.last_event_id = self._id
+        event_id = None if self._id is None else _text(self._id)
+        if event_id is not None:
+            self.last_event_id = event_id
         # "If the data buffer is an empty string, set the data buffer and the
         # event type buffer to the empty string and return."
-        if self._data:
-            events.append(Event("\n".join(self._data), self._event, self._id, self._retry))
+        if self._data is not None:
+            # NUL is allowed here, though not where we send: it must not kill the decoder.
+            kind = _text(self._event).replace("\0", "\ufffd") if self._event else None
+            events.append(Event(_text(self._data), kind, event_id, self._retry))
         self._clear()
+
+
+def _text(value: bytes | bytearray) -> str:
+    return value.decode("utf-8", "replace")
