@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 from hypothesis import given
 
 from tokenstream import OpenAIChat, Reasoning, ToolCall, Usage
+from tokenstream.errors import InvalidOption
 from tokenstream.machine import Machine
 
 from .strategies import BATCHES, TEXTS, decoded
@@ -95,6 +97,15 @@ def test_usage_is_the_last_chunk_with_no_choice():
         "total_tokens": 7,
         "prompt_tokens_details": {"cached_tokens": 1},
     }
+
+
+@pytest.mark.parametrize(
+    "options", [{"model": None}, {"model": b"m"}, {"id": 5}, {"created": "1,\n\n"}], ids=str
+)
+def test_an_option_of_another_type_is_named(options):
+    (name,) = options
+    with pytest.raises(InvalidOption, match=rf"OpenAIChat\({name}=.*: {name} must be an? "):
+        OpenAIChat(**options)
 
 
 def test_it_is_not_for_event_source():

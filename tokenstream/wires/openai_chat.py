@@ -13,7 +13,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import InvalidOption
 from ..parts import Finish, Reasoning, ToolCall, Usage
+from ..shown import shown
 from .base import DONE, Encoder, Wire, json_ascii, json_string
 
 __all__ = ["OpenAIChat"]
@@ -28,6 +30,8 @@ class OpenAIChat(Wire):
         request's `stream_options` asks for; it needs a `Usage` from the source.
     id, created: the same in every chunk; made for each stream where not given.
         created is in seconds since 1970.
+
+    Raises `InvalidOption` for another type of `model`, `id` or `created`.
     """
 
     model: str = "tokenstream"
@@ -35,6 +39,15 @@ class OpenAIChat(Wire):
     id: str | None = None
     created: int | None = None
     name = "openai-chat"
+
+    def __post_init__(self) -> None:
+        for field, kind, value, wanted in (
+            ("model", str, self.model, "a str"),
+            ("id", str | None, self.id, "a str or None"),
+            ("created", int | None, self.created, "an int or None"),
+        ):
+            if not isinstance(value, kind):
+                raise InvalidOption(f"OpenAIChat({field}={shown(value)}): {field} must be {wanted}")
 
     def begin(self) -> Encoder:
         """Return the encoder of one stream."""
@@ -49,7 +62,7 @@ class _ChatEncoder(Encoder):
         self._head = (
             f'data: {{"id":{json_string(wire.id or f"chatcmpl-{uuid.uuid4().hex}")},'
             '"object":"chat.completion.chunk",'
-            f'"created":{int(time.time()) if wire.created is None else wire.created},'
+            f'"created":{json_ascii(int(time.time()) if wire.created is None else wire.created)},'
             f'"model":{json_string(wire.model)},"choices":['
         )
         # Everything but the text is the same in every chunk: made once.
