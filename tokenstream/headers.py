@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from . import sse
+from .errors import InvalidOption
+from .shown import shown
 
-__all__ = ["HEADERS", "merged"]
+__all__ = ["HEADERS", "check_headers", "merged"]
 
 log = logging.getLogger("tokenstream")
 
@@ -21,6 +24,10 @@ HEADERS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# RFC 9110, 5.1 and 5.5: a name is a token, and a value holds neither CR, LF nor NUL.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FORBIDDEN = re.compile("[\r\n\0]")
+
 _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "keep-alive"})
 
 
@@ -31,10 +38,11 @@ def merged(
 
     `Connection` and `Transfer-Encoding` belong to the server: several answer
     500 to them (PEP 3333), and HTTP/2 forbids them. They are dropped, with a
-    warning.
+    warning. Raises what `check_headers` raises.
     """
     headers = dict(ours)
     app: dict[str, str] = dict(own or ())
+    check_headers(app)
     for name, value in app.items():
         if name.lower() in _HOP_BY_HOP:
             log.warning("header %s: %s is the server's to send: dropped", name, value)
@@ -43,3 +51,22 @@ def merged(
             del headers[known]
         headers[name] = value
     return headers
+
+
+def check_headers(own: Mapping[str, str] | None) -> None:
+    """Raise `InvalidOption` for a header that would end its line and begin another.
+
+    A server that looks says so only when the response is sent, and not which.
+    """
+    for name, value in dict(own or ()).items():
+        if not _NAME.fullmatch(_plain(name)):
+            raise InvalidOption(f"header {shown(name)}: give a name of letters, digits and dashes")
+        if _FORBIDDEN.search(_plain(value)):
+            raise InvalidOption(
+                f"header {name}: {shown(value)} can't hold CR, LF or NUL; remove them"
+            )
+
+
+def _plain(text: object) -> str:
+    # Frameworks take bytes, numbers and lazy strings, too.
+    return text.decode("latin-1") if isinstance(text, bytes) else str(text)

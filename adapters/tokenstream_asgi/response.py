@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenstream import TokenStream, Wire, WireName
 from tokenstream.asgi import Receive, Scope, Send, Watch, request_of, respond, send_whole
-from tokenstream.headers import merged
+from tokenstream.headers import check_headers, merged
 from tokenstream.reconnect import (
     Answer,
     OnReconnect,
@@ -47,6 +47,7 @@ class TokenStreamResponse:
         **stream_options: Any,
     ) -> None:
         check_on_reconnect(on_reconnect)
+        check_headers(headers)
         self._stream = TokenStream(source, wire, **stream_options)
         self._status = status
         self._headers = headers
