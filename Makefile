@@ -1,5 +1,6 @@
 # make demo    a chat page with a real model on 127.0.0.1:8000; ARGS go to tokenstream demo
 # make test    the environment (made once), then the whole suite; ARGS go to pytest
+# make fuzz    hostile input for an hour; ARGS="--minutes 10 -k decoder"
 # make lint    ruff, mypy, pyright
 # make format  ruff, which rewrites the files
 # make bench   all benchmarks, short, and their tables in docs/performance.md; ARGS go to each
@@ -16,13 +17,16 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constr
 INSTALLED = $(VENV)/.installed
 LINTABLE = $(VENV)/.lintable
 
-.PHONY: help test lint format install test-wheel clean demo bench
+.PHONY: help test fuzz lint format install test-wheel clean demo bench
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(INSTALLED)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(LINTABLE)
 	$(BIN)/ruff check .

@@ -37,7 +37,7 @@ def test_the_server_s_are_dropped_with_a_warning(name, caplog):
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\n", "\r", "\0", b"a\nb"])
 def test_a_value_that_would_begin_another_header_is_refused(value):
     for use in (check_headers, lambda own: merged(HEADERS, own)):
-        with pytest.raises(InvalidOption, match=r"header X-Own: .* can't hold CR, LF or NUL"):
+        with pytest.raises(InvalidOption, match=r"header 'X-Own': .* can't hold CR, LF or NUL"):
             use({"X-Own": value})
 
 

@@ -63,7 +63,7 @@ def check_headers(own: Mapping[str, str] | None) -> None:
             raise InvalidOption(f"header {shown(name)}: give a name of letters, digits and dashes")
         if _FORBIDDEN.search(_plain(value)):
             raise InvalidOption(
-                f"header {name}: {shown(value)} can't hold CR, LF or NUL; remove them"
+                f"header {shown(name)}: {shown(value)} can't hold CR, LF or NUL; remove them"
             )
 
 
