@@ -243,7 +243,7 @@ def test_what_says_of_itself_that_it_is_text_is_none():
 
     class Claims:
         __class__ = bytes
-        __index__ = lambda self: 1 << 40  # noqa: E731 - bytes(...) would make so many
+        __index__ = lambda self: 1 << 62  # noqa: E731 - bytes(...) would make so many
 
     class Raises:
         @property

@@ -918,6 +918,25 @@ async def test_a_wire_that_raises_ends_in_the_error_frame(kind):
     assert isinstance(result_of(stream).error, SourceBroke)
 
 
+@pytest.mark.parametrize("reads", ["async for", "for"])
+def test_a_source_that_fails_behind_what_can_not_be_framed(reads):
+    # The terminal frames what was gathered first, and that raises.
+    async def source():
+        yield "a"
+        await asyncio.sleep(0)
+        yield "b"
+        yield "c"
+        raise ValueError("in the source")
+
+    async def read(stream):
+        return b"".join([chunk async for chunk in stream])
+
+    stream = TokenStream(source(), FailsAtTheThird())
+    raw = asyncio.run(read(stream)) if reads == "async for" else b"".join(stream)
+    assert raw.endswith(b"event: error\n" + data("generation failed"))
+    assert result_of(stream).outcome == "failed"
+
+
 async def test_a_wire_that_raises_closes_its_source():
     source, write = Source(), Write()
     stream = TokenStream(source, FailsAtTheThird())

@@ -19,7 +19,14 @@ PIECES = [
     *(b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"\0", b"\xff", b"\xe2\x82", b"\xef\xbb\xbf", b"\xef"),
     *("é\u2028😀".encode(), b"x", b"9", b"x" * 30, b"9" * 20, b"9" * 5000, b"[DONE]"),
 ]
-STREAMS = st.lists(st.sampled_from(PIECES) | st.binary(max_size=6), max_size=40).map(b"".join)
+LINES = st.tuples(
+    st.sampled_from([b"data: ", b"data:", b"event: ", b"id: ", b"retry: ", b": "]),
+    st.sampled_from([b"", b"a", b"9", b"\0", b"\xe2\x82", "é\u2028😀".encode(), b"x" * 30]),
+    st.sampled_from([b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n"]),
+).map(b"".join)
+STREAMS = st.lists(LINES | st.sampled_from(PIECES) | st.binary(max_size=6), max_size=40).map(
+    b"".join
+)
 BOUNDS = st.integers(1, 100) | st.just(8 << 20)
 
 
@@ -39,6 +46,7 @@ def read(decoder: Decoder, chunks: list[bytes]):
 @MANY
 @given(STREAMS, SPLITS, BOUNDS)
 @example(b"data: a\n\ndata: 0123456789\n\n", [9], 12)
+@example(b"data: a\r\ndata: b\r\n\r\n", [], 100)
 @example(b"\xef\xbb\xbfdata: a\r\n\r\n", [1, 2, 3, 12], 100)
 @example(b"id: 0123456789\nevent: 0123456789\ndata: 0123456789\n\n", [], 33)
 @example(b"retry: " + b"9" * 5000 + b"\ndata: a\n\n", [1000], 8 << 20)
@@ -64,6 +72,7 @@ def held(thing: object) -> int:
 
 @MANY
 @given(STREAMS, SPLITS, st.integers(1, 100))
+@example(b"".join(name + b": " + b"x" * 900 + b"\n" for name in (b"id", b"event")), [909], 1000)
 def test_no_more_is_held_than_the_bound(data, cuts, bound):
     decoder = Decoder(bound)
     for chunk in pieces(data, cuts):
