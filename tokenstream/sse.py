@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import EventTooLarge, InvalidOption
 from .shown import shown
@@ -48,10 +49,7 @@ class Event:
         for name, text in (("data", self.data), ("event", self.event), ("id", self.id)):
             if type(text) is str or (text is None and name != "data"):
                 continue
-            if not issubclass(type(text), str):
-                raise InvalidOption(f"Event({name}={shown(text)}): {name} must be a str")
-            # Of a subclass, an enum say, its text and not what it prints as.
-            object.__setattr__(self, name, str.__str__(text))
+            object.__setattr__(self, name, _exactly_text(name, text))
         for name, value in (("event", self.event), ("id", self.id)):
             if value is not None and _FORBIDDEN.search(value):
                 raise InvalidOption(
@@ -63,6 +61,13 @@ class Event:
             raise InvalidOption(
                 f"Event(retry={shown(self.retry)}): give milliseconds, 0 or more, in 18 digits"
             )
+
+
+def _exactly_text(name: str, text: Any) -> str:
+    """Return the text of a subclass, an enum say, and not what it prints as."""
+    if not issubclass(type(text), str):
+        raise InvalidOption(f"Event({name}={shown(text)}): {name} must be a str")
+    return str.__str__(text)
 
 
 def utf8(text: str) -> bytes:
