@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Protocol
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
 
-from .clock import Clock, Timer
+from .clock import SYSTEM, Clock, Timer
+from .native import new_lock
 
-__all__ = ["Alarm", "Gate", "Latch", "LoopGate", "OnLoop", "ThreadGate"]
+__all__ = ["Alarm", "Gate", "Latch", "LoopGate", "OnLoop", "ThreadGate", "result_of"]
+
+T = TypeVar("T")
 
 
 class Gate(Protocol):
@@ -33,13 +37,13 @@ class OnLoop(Gate, Protocol):
 
 
 class ThreadGate:
-    """A thread waits at a lock that only `wake` releases."""
+    """A thread waits at a lock that only `wake` releases. Make it in that thread."""
 
     __slots__ = ("_clock", "_lock")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._lock.acquire()
 
     def wait(self, until: float | None) -> None:
@@ -52,6 +56,15 @@ class ThreadGate:
             self._lock.release()
         except RuntimeError:
             pass  # woken already, by another
+
+
+def result_of(future: Future[T]) -> T:
+    """Wait in a thread for what a loop makes; `future.result()` alone may fail under gevent."""
+    if not future.done():
+        gate = ThreadGate(SYSTEM)
+        future.add_done_callback(lambda _: gate.wake())
+        gate.wait(None)
+    return future.result()
 
 
 class LoopGate:

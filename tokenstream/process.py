@@ -13,7 +13,12 @@ import logging
 import os
 import threading
 import time
+from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
+
+from . import native
+from .gates import result_of
 
 __all__ = ["EXIT_SECONDS", "Open", "register", "shared_loop", "shut_down", "unregister"]
 
@@ -39,7 +44,7 @@ class Open(Protocol):
 _lock = threading.Lock()
 _open: set[Open] = set()
 _hooked = False
-_loop: asyncio.AbstractEventLoop | None = None
+_loop: Future[asyncio.AbstractEventLoop] | None = None
 
 
 def register(it: Open) -> None:
@@ -63,34 +68,49 @@ def unregister(it: Open) -> None:
 def shared_loop() -> asyncio.AbstractEventLoop:
     """Return the loop on which async sources run where the reader has none.
 
-    One thread a process: a loop for each request dies under gevent, and costs
-    more than the request. Raises `RuntimeError` where the interpreter exits
+    One real thread a process: a loop for each request dies under gevent, and
+    costs more than the request. Raises `RuntimeError` where the interpreter exits
     and starts no more threads.
     """
     global _loop
     with _lock:
-        if _loop is None:
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(
-                target=_run_loop, args=(loop,), name="tokenstream-loop", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError:
-                loop.close()
-                raise
-            _loop = loop
-        return _loop
+        made, is_first = _loop or Future(), _loop is None
+        _loop = made
+    if is_first:
+        _start_loop(made)
+    return result_of(made)
 
 
-def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+def _start_loop(made: Future[asyncio.AbstractEventLoop]) -> None:
+    try:
+        native.start_loop_thread(partial(_run_loop, made), "tokenstream-loop")
+    except RuntimeError as error:
+        _give_up(made, error)
+
+
+def _run_loop(made: Future[asyncio.AbstractEventLoop]) -> None:
+    try:
+        # Here: what gevent puts below a loop belongs to the thread that makes it.
+        loop = asyncio.new_event_loop()
+    except Exception as error:
+        _give_up(made, error)
+        return
     asyncio.set_event_loop(loop)
+    if (executor := native.executor()) is not None:
+        loop.set_default_executor(executor)
+    made.set_result(loop)
     while not loop.is_closed():
         try:
             loop.run_forever()
         except (SystemExit, KeyboardInterrupt):
             # One stream's `sys.exit()` is not the end of all others; its task has it, too.
             log.exception("what ran on the shared loop raised: the loop goes on")
+
+
+def _give_up(made: Future[asyncio.AbstractEventLoop], error: Exception) -> None:
+    global _loop
+    _loop = None  # the next who asks tries anew
+    made.set_exception(error)
 
 
 def shut_down() -> list[Open]:

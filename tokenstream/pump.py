@@ -30,7 +30,7 @@ from .errors import (
     SourceCancelled,
     SourceTimeout,
 )
-from .gates import Latch, ThreadGate
+from .gates import Latch, ThreadGate, result_of
 from .host import Host
 from .inbox import Inbox
 from .machine import Machine
@@ -379,7 +379,7 @@ def _wait_for(awaitable: Awaitable[object], loop: asyncio.AbstractEventLoop | No
         except RuntimeError:
             asyncio.run(_awaited(awaitable))  # the interpreter exits: this thread is the last
             return
-    asyncio.run_coroutine_threadsafe(_awaited(awaitable), loop).result()
+    result_of(asyncio.run_coroutine_threadsafe(_awaited(awaitable), loop))
 
 
 async def acall_on_finish(pump: Pump) -> None:

@@ -11,7 +11,10 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
+
+from .native import original
 
 __all__ = ["Probe", "disconnect_probe"]
 
@@ -37,7 +40,10 @@ def disconnect_probe(environ: Mapping[str, Any]) -> Probe | None:
     sock = next((environ[name] for name in _SOCKETS if environ.get(name) is not None), None)
     if sock is None:
         return None
-    return _working(_polled if hasattr(select, "poll") and _RDHUP else _peeked, sock)
+    if not (hasattr(select, "poll") and _RDHUP):
+        return _working(_peeked, sock)
+    # gevent's own knows no POLLRDHUP. The real one does not block: it gets no time to.
+    return _working(partial(_polled, original("select", "poll")), sock)
 
 
 _RDHUP: int = getattr(select, "POLLRDHUP", 0)  # Linux
@@ -45,7 +51,7 @@ _GONE = _RDHUP | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
 def _working(look: Callable[[Any], bool], sock: Any) -> Probe | None:
-    """Look once, for what can't work here: gevent's `poll`, say, knows no POLLRDHUP."""
+    """Look once, for what can't work here."""
     try:
         look(sock)
     except (OSError, ValueError, AttributeError, TypeError):
@@ -60,12 +66,12 @@ def _safely(look: Callable[[Any], bool], sock: Any) -> bool:
         return True  # it was a socket a moment ago: closed meanwhile
 
 
-def _polled(sock: Any) -> bool:
+def _polled(make_poll: Callable[[], select.poll], sock: Any) -> bool:
     # The number is asked for each time: that of a closed socket may be another's by now.
     number = sock.fileno()
     if number < 0:
         return True
-    poll = select.poll()
+    poll = make_poll()
     poll.register(number, _RDHUP)
     return any(events & (_GONE | select.POLLNVAL) for _, events in poll.poll(0))
 

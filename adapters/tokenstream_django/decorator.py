@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from tokenstream import TokenStream, Wire, WireName
+from tokenstream.native import are_greenlets
 from tokenstream.reconnect import answer
 from tokenstream.views import AnyView, decorate, is_async_view
 from tokenstream.wires import find_wire
@@ -47,7 +48,7 @@ def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **opti
     HEAD and reconnects are answered before the view is called. What is raised
     before the first part, or within `prime` seconds, goes Django's own way:
     `Http404` gives 404. An async view's source runs on the server's loop, under
-    WSGI on one that all share.
+    WSGI on one that all share; under gevent so does the view.
 
     Raises `UnknownWire` and `InvalidOption` where it is written.
     """
@@ -82,7 +83,10 @@ def _streaming(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any])
         # Called, but nothing of it has run: the stream awaits it, where it is read.
         return await respond(view(*args, **kwargs), request).aprime()
 
-    return async_view if is_async_view(view) else sync_view
+    # Django runs an async view under WSGI on a loop in a thread of its own, which
+    # gevent makes a greenlet: one view at a time, and 500 for the others. As a sync
+    # view it makes the coroutine, and the stream awaits it on the shared loop.
+    return async_view if is_async_view(view) and not are_greenlets() else sync_view
 
 
 def _check(wire: WireName | Wire, options: Mapping[str, Any]) -> None:

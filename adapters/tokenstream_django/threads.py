@@ -13,9 +13,9 @@ import concurrent.futures
 import contextvars
 import functools
 import inspect
-import queue
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager
@@ -24,6 +24,9 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
 from tokenstream import Result
+from tokenstream.clock import SYSTEM
+from tokenstream.gates import ThreadGate
+from tokenstream.native import settle, start_thread
 
 __all__ = ["END_SECONDS", "OwnThread"]
 
@@ -31,7 +34,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 Scope: TypeAlias = Callable[[], AbstractContextManager[object]]
-Jobs: TypeAlias = "queue.SimpleQueue[Callable[[], None] | None]"
 OnFinish: TypeAlias = Callable[[Result], Any]
 
 END_SECONDS = 1.0
@@ -49,7 +51,7 @@ class OwnThread(Executor):
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._lock = threading.Lock()
-        self._jobs: Jobs | None = None
+        self._jobs: _Jobs | None = None
         self._ended = _future()
         self._ended.set_result(None)  # there is none yet
 
@@ -63,7 +65,7 @@ class OwnThread(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a call on the thread."""
         future: Future[T] = Future()
-        job = functools.partial(_run, future, functools.partial(fn, *args, **kwargs))
+        job = functools.partial(settle, future, functools.partial(fn, *args, **kwargs))
         with self._lock:
             if self._jobs is None:
                 self._jobs = self._start()
@@ -107,19 +109,38 @@ class OwnThread(Executor):
         AsyncToSync.executors.current = None
         return make()
 
-    def _start(self) -> Jobs:
-        jobs: Jobs = queue.SimpleQueue()
+    def _start(self) -> _Jobs:
+        jobs = _Jobs()
         self._ended = ended = _future()
         # The thread knows nothing of this object: dropped without an end, it ends
-        # the thread. A queue's `put` may be called from wherever that happens.
+        # the thread.
         weakref.finalize(self, jobs.put, None).atexit = False
-        threading.Thread(
-            target=_work, args=(jobs, self._scope, ended), name="tokenstream-sync", daemon=True
-        ).start()
+        start_thread(functools.partial(_work, jobs, self._scope, ended), "tokenstream-sync")
         return jobs
 
 
-def _work(jobs: Jobs, scope: Scope, ended: Future[None]) -> None:
+class _Jobs:
+    """A queue that any thread may put into, wherever it is: a finalizer, or beside gevent's hub."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Callable[[], None] | None] = deque()
+        self._gate: ThreadGate | None = None
+
+    def put(self, job: Callable[[], None] | None) -> None:
+        """Add a job, or None for the end."""
+        self._jobs.append(job)
+        if (gate := self._gate) is not None:
+            gate.wake()
+
+    def get(self) -> Callable[[], None] | None:
+        """Wait for a job. For one thread, always the same."""
+        gate = self._gate = self._gate or ThreadGate(SYSTEM)
+        while not self._jobs:
+            gate.wait(None)
+        return self._jobs.popleft()
+
+
+def _work(jobs: _Jobs, scope: Scope, ended: Future[None]) -> None:
     try:
         with scope():
             while (job := jobs.get()) is not None:
@@ -127,17 +148,6 @@ def _work(jobs: Jobs, scope: Scope, ended: Future[None]) -> None:
                 del job  # it holds a context, and that the executor
     finally:
         ended.set_result(None)
-
-
-def _run(future: Future[T], call: Callable[[], T]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = call()
-    except BaseException as error:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 def _future() -> Future[None]:

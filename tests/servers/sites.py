@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .serving import python
 
-__all__ = ["ALL", "APPS", "ONE_THREAD", "PAGE", "SITES", "SMALL", "Site"]
+__all__ = ["ALL", "APPS", "GEVENT", "ONE_THREAD", "PAGE", "SITES", "SMALL", "Site"]
 
 APPS = Path(__file__).parent / "apps"
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
@@ -125,7 +125,7 @@ SMALL = {
     "gunicorn-sync-flask",
     "gunicorn-gthread-django",
     "gunicorn-gthread-flask",
-    # "gunicorn-gevent-flask" is to come: async sources fail there.
+    "gunicorn-gevent-flask",
     "granian-wsgi-django",
     "waitress-flask",
     "cheroot-django",
@@ -138,6 +138,23 @@ SMALL = {
 
 SITES = ALL if os.environ.get("TOKENSTREAM_MATRIX") else [it for it in ALL if str(it) in SMALL]
 """What the tests run: the small form, or all of it where `TOKENSTREAM_MATRIX` is set."""
+
+_RUN_GEVENT = str(APPS / "run_gevent.py")
+
+GEVENT = [
+    Site(server, app, tuple(part.replace("{app}", target) for part in command))
+    for server, command in {
+        "gunicorn-gevent": _gunicorn("gevent"),
+        "gunicorn-gevent-preload": _gunicorn("gevent", "--preload"),
+        "gunicorn-gevent-pywsgi": _gunicorn("gevent_pywsgi"),
+        "pywsgi": python(_RUN_GEVENT, "patched", "{app}", "{port}"),
+        "pywsgi-unpatched": python(_RUN_GEVENT, "plain", "{app}", "{port}"),
+    }.items()
+    for app, target in WSGI_APPS.items()
+    # Django waits for an async view in a way that only the patch lets others run beside.
+    if (server, app) != ("pywsgi-unpatched", "django")
+]
+"""gevent's servers, with its patch and without."""
 
 ONE_THREAD = [
     Site(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from ..gates import ThreadGate
+from ..native import start_thread
 from ..opening import Returns, close_all, is_factory, open_sync, runs_on_loop
 from ..parts import Interruptible
 from ..pump import Pump, call_on_finish
@@ -26,7 +27,7 @@ class ThreadDriver:
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
-        self._gate = ThreadGate(pump.clock)
+        self._gate: ThreadGate | None = None  # once it has waited, in its own thread
         # Reentrant: a collection in the middle of a part may drop the stream.
         self._turn = threading.RLock()
         self._overhead = pump.machine.overhead
@@ -36,22 +37,19 @@ class ThreadDriver:
 
     def start(self, source: object) -> None:
         """Begin; return at once."""
-        threading.Thread(
-            target=self._pump.context.run,
-            args=(self._run, source),
-            name="tokenstream-pump",
-            daemon=True,
-        ).start()
+        context = self._pump.context
+        start_thread(lambda: context.run(self._run, source), "tokenstream-pump")
 
     def wake(self) -> None:
         """Look again."""
-        self._gate.wake()
+        if (gate := self._gate) is not None:
+            gate.wake()
 
     def interrupt(self) -> None:
         """End a `next()` that says it may be ended; another ends with its next part."""
         if isinstance(self._iterator, Interruptible):
             self._iterator.interrupt()
-        self._gate.wake()
+        self.wake()
 
     def exclusively(self, change: Callable[[], object]) -> None:
         """Make a change between two parts: an end, or the framing of what was gathered."""
@@ -94,10 +92,11 @@ class ThreadDriver:
     def _wait(self, life: _SyncLife) -> None:
         pump, inbox = self._pump, self._pump.inbox
         until = None if life.closed else pump.room_deadline()
+        gate = self._gate = self._gate or ThreadGate(pump.clock)
         while not life.may_go_on():
-            inbox.producer = self._gate
+            inbox.producer = gate
             if not life.may_go_on():
-                self._gate.wait(until)
+                gate.wait(until)
             inbox.producer = None
             if pump.is_past(until) and not life.may_go_on():
                 self.exclusively(pump.give_up)

@@ -45,6 +45,7 @@ def locked(tokens: int) -> Iterator[object]:
 SCRIPTS: Mapping[str, Any] = {
     "five": lambda: locked(5),
     "endless": lambda: (step for number in count() for step in (f"t{number}", WAIT)),
+    "late": lambda: iter([WAIT, "t0"]),
     "fails-before": lambda: iter([LookupError("secret")]),
     "busy-before": lambda: iter([Busy("come back")]),
     "fails-after": lambda: iter(["t0", LookupError("secret")]),
