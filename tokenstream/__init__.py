@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import sse
+from .drain import adrain, drain
 from .parts import (
     Data,
     Finish,
@@ -16,6 +17,7 @@ from .parts import (
     Usage,
 )
 from .result import Outcome, Result
+from .signals import drain_on_signal
 from .stream import TokenStream
 from .wires import Json, OpenAIChat, Text, Wire, WireName
 
@@ -38,5 +40,8 @@ __all__ = [
     "Usage",
     "Wire",
     "WireName",
+    "adrain",
+    "drain",
+    "drain_on_signal",
     "sse",
 ]

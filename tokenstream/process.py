@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Protocol
@@ -20,7 +21,19 @@ from typing import Protocol
 from . import native
 from .gates import result_of
 
-__all__ = ["EXIT_SECONDS", "Open", "register", "shared_loop", "shut_down", "unregister"]
+__all__ = [
+    "EXIT_SECONDS",
+    "Open",
+    "accept",
+    "is_refusing",
+    "opened",
+    "refuse",
+    "register",
+    "shared_loop",
+    "shut_down",
+    "unregister",
+    "when_opened",
+]
 
 log = logging.getLogger("tokenstream")
 
@@ -31,11 +44,17 @@ EXIT_SECONDS = 2.0
 class Open(Protocol):
     """Something that lives on a thread or a loop and must not be lost silently."""
 
+    def end_soon(self) -> None:
+        """Let its reader take the last frame, and close it; return at once."""
+
     def shut_down(self) -> None:
         """Close it, for the process ends; return at once."""
 
     def wait_closed(self, timeout: float) -> None:
         """Block until it is closed, or for `timeout` seconds."""
+
+    async def await_closed(self, timeout: float) -> None:
+        """Do what `wait_closed` does, in a task."""
 
     def lost_in_fork(self) -> None:
         """Its thread or loop is in the parent: whoever waits for it here must hear of it."""
@@ -43,6 +62,8 @@ class Open(Protocol):
 
 _lock = threading.Lock()
 _open: set[Open] = set()
+_refusals: set[object] = set()
+_when_opened: Callable[[], object] | None = None
 _hooked = False
 _loop: Future[asyncio.AbstractEventLoop] | None = None
 
@@ -51,6 +72,8 @@ def register(it: Open) -> None:
     """Hold `it` until it is closed."""
     global _hooked
     _open.add(it)
+    if _when_opened is not None:
+        _when_opened()
     if not _hooked:
         with _lock:
             if not _hooked:
@@ -63,6 +86,32 @@ def register(it: Open) -> None:
 def unregister(it: Open) -> None:
     """Let go of `it`."""
     _open.discard(it)
+
+
+def opened() -> list[Open]:
+    """Return what is open."""
+    return list(_open)
+
+
+def when_opened(callback: Callable[[], object] | None) -> None:
+    """Make `callback` with each one that is opened, in its reader's thread; None for no more."""
+    global _when_opened
+    _when_opened = callback
+
+
+def refuse(who: object) -> None:
+    """Have what is opened end at once, until `who` accepts it again."""
+    _refusals.add(who)
+
+
+def accept(who: object) -> None:
+    """Take back what `who` has refused."""
+    _refusals.discard(who)
+
+
+def is_refusing() -> bool:
+    """Tell whether what is opened now is to end at once."""
+    return bool(_refusals)
 
 
 def shared_loop() -> asyncio.AbstractEventLoop:
@@ -131,6 +180,7 @@ def _after_fork() -> None:
     global _lock, _loop
     _lock = threading.Lock()  # the parent may have held the old one
     _loop = None
+    _refusals.clear()
     lost = list(_open)
     _open.clear()
     for it in lost:

@@ -30,7 +30,7 @@ from .errors import (
     SourceCancelled,
     SourceTimeout,
 )
-from .gates import Latch, ThreadGate, result_of
+from .gates import Latch, LoopGate, ThreadGate, result_of
 from .host import Host
 from .inbox import Inbox
 from .machine import Machine
@@ -60,6 +60,12 @@ class Driver(Protocol):
 
     def exclusively(self, change: Callable[[], object]) -> None:
         """Make a change while the source is not being fed. From any thread."""
+
+    def ask(self, change: Callable[[], object]) -> None:
+        """Make a change of the whole stream: now, or where only the reader may, when it reads on.
+
+        From any thread.
+        """
 
 
 class Pump:
@@ -132,6 +138,9 @@ class Pump:
         self.reader_loop = loop
         self.wants_async = loop is not None
         process.register(self)
+        if process.is_refusing():
+            self.stopping = True
+            self.end(ServerShutdown("the process was told to end before this stream began"))
         self._begin(source)
 
     def leave_without(self, holder: object) -> None:
@@ -188,9 +197,13 @@ class Pump:
 
     # The process's side.
 
+    def end_soon(self) -> None:
+        """Send the reader the last frame, and close the source; the reader settles."""
+        self.driver.ask(lambda: self.fail(_shutdown()))
+
     def shut_down(self) -> None:
         """Close the source, for the process ends; a reader that still reads sees why."""
-        error = ServerShutdown("the process ends while this stream is open")
+        error = _shutdown()
         self.driver.exclusively(lambda: self.end(error))
         self.leave("shutdown")
 
@@ -200,6 +213,19 @@ class Pump:
             gate = ThreadGate(SYSTEM)
             self.done.add(gate)
             gate.wait(None if timeout is None else time.monotonic() + timeout)
+
+    async def await_closed(self, timeout: float | None) -> None:
+        """Do what `wait_closed` does, in a task."""
+        if not self.done.is_open:
+            gate = LoopGate()  # it may be woken when this loop is closed already
+            waiter = gate.arm()
+            self.done.add(gate)
+            timer = None if timeout is None else gate.loop.call_later(timeout, gate.wake)
+            try:
+                await waiter
+            finally:
+                if timer is not None:
+                    timer.cancel()
 
     def lost_in_fork(self) -> None:
         """The driver is in the parent: the reader here gets an error frame and the end."""
@@ -356,6 +382,14 @@ class _NoDriver:
     def exclusively(self, change: Callable[[], object]) -> None:
         """Make the change: nobody else does."""
         change()
+
+    def ask(self, change: Callable[[], object]) -> None:
+        """Make the change."""
+        change()
+
+
+def _shutdown() -> ServerShutdown:
+    return ServerShutdown("the process ends while this stream is open")
 
 
 def call_on_finish(pump: Pump) -> None:

@@ -219,15 +219,7 @@ class Reader:
     async def await_done(self, seconds: float | None) -> None:
         """Do what `wait_done` does, in a task."""
         if not self.pump.done.is_open and not self._waited:
-            gate = LoopGate()  # it may be woken when this loop is closed already
-            waiter = gate.arm()
-            self.pump.done.add(gate)
-            timer = None if seconds is None else gate.loop.call_later(seconds, gate.wake)
-            try:
-                await waiter
-            finally:
-                if timer is not None:
-                    timer.cancel()
+            await self.pump.await_closed(seconds)
             self._waited = True
 
     def clean_up_seconds(self) -> float | None:

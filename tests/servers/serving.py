@@ -11,9 +11,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["START_SECONDS", "Server", "python"]
+__all__ = ["EXIT_SECONDS", "START_SECONDS", "Server", "python"]
 
 START_SECONDS = 50.0
+
+EXIT_SECONDS = 60.0
+"""Seconds after which a server that was told to end counts as one that does not."""
 
 
 def python(*arguments: str) -> tuple[str, ...]:
@@ -71,6 +74,14 @@ class Server:
             printed = log.read()
             self._seen = log.tell()
         return printed.decode(errors="replace")
+
+    def tell_to_end(self) -> None:
+        """Send SIGTERM to the process that was started, as systemd and Docker do; don't wait."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def exit_code(self) -> int:
+        """Wait for its end; `subprocess.TimeoutExpired` where it does not come."""
+        return self._process.wait(EXIT_SECONDS)
 
     def stop(self) -> None:
         """End it and its workers at once, whatever is open."""

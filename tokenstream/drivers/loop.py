@@ -66,6 +66,10 @@ class LoopDriver:
         if not self._on_loop(change):
             change()
 
+    def ask(self, change: Callable[[], object]) -> None:
+        """Make a change."""
+        change()
+
     def _on_loop(self, action: Callable[[], object]) -> bool:
         if _running_loop() is self.loop:
             action()

@@ -56,6 +56,10 @@ class ThreadDriver:
         with self._turn:
             change()
 
+    def ask(self, change: Callable[[], object]) -> None:
+        """Make a change."""
+        change()
+
     def accept(self, item: object) -> bool:
         """Feed one part, unless the reader's side ends the stream meanwhile."""
         pump = self._pump
@@ -111,7 +115,7 @@ class ThreadDriver:
 class InlineDriver:
     """A sync source runs in the reader's thread, a part at a time: nothing else needs a clock."""
 
-    __slots__ = ("_life", "_pump", "_running", "_steps")
+    __slots__ = ("_asked", "_life", "_pump", "_running", "_steps")
 
     loop = None
 
@@ -119,7 +123,9 @@ class InlineDriver:
         self._pump = pump
         self._life = _SyncLife(pump, self)
         self._steps: Iterator[None] = iter(())
-        self._running = False
+        # A lock, for at the process's end another thread may close a source that rests.
+        self._running = threading.Lock()
+        self._asked: Callable[[], object] | None = None
 
     def start(self, source: object) -> None:
         """Begin; the first part is pulled by `advance`."""
@@ -127,24 +133,29 @@ class InlineDriver:
 
     def advance(self) -> None:
         """Pull one part, or do what comes after the last."""
+        if (asked := self._asked) is not None:
+            self._asked = None
+            asked()
+            return
         self._pull()
         if self._pump.stopping or self._life.closed:
             self.wake()  # the source may have closed its own stream
 
     def _pull(self) -> None:
-        self._running = True
+        if not self._running.acquire(blocking=False):
+            return
         try:
             for _ in self._steps:
                 return
         finally:
-            self._running = False
+            self._running.release()
         if not self._life.handed_over:
             self._pump.finished()
 
     def wake(self) -> None:
         """Do what comes after the last part, if that is what is left; pull no other."""
         pump, life = self._pump, self._life
-        while not self._running and not pump.done.is_open and life.is_ending():
+        while not self._running.locked() and not pump.done.is_open and life.is_ending():
             self._pull()
 
     def interrupt(self) -> None:
@@ -154,6 +165,10 @@ class InlineDriver:
     def exclusively(self, change: Callable[[], object]) -> None:
         """The only thread makes a change."""
         change()
+
+    def ask(self, change: Callable[[], object]) -> None:
+        """Leave a change to the reader's thread, which makes it instead of pulling a part."""
+        self._asked = change
 
     def accept(self, item: object) -> bool:
         """Feed one part; there never is room for another before it is read."""
@@ -200,6 +215,8 @@ class _SyncLife:
     def _pull(self, source: object) -> Iterator[None]:
         iterator: Iterator[object] | None = None
         try:
+            if self._pump.stopping:
+                return
             source = self._resolve(source)
             if self.handed_over:
                 return

@@ -8,6 +8,7 @@ asked while it streams, and one that is to end has nothing else open.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
@@ -18,12 +19,29 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource
+from tokenstream import Result, signals
+from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, pause
 
 __all__ = ["INLINE", "KEPT", "QUIET", "Busy", "Run", "aecho", "echo", "run_of"]
 
+ENDS = os.environ.get("ENDS")
+"""The file that tells of ends when the process, and with it the control port, is gone."""
+
+
+def note(*words: object) -> None:
+    """Write a line in one piece: several threads write."""
+    if ENDS:
+        with open(ENDS, "a", encoding="utf-8") as file:
+            file.write(" ".join(map(str, words)) + "\n")
+
+
+def finished(result: Result) -> None:
+    """Tell how a stream ended."""
+    note("finished", result.outcome)
+
+
 # No keep-alive may help out a stream that is held back.
-QUIET: dict[str, Any] = {"keep_alive": 120.0}
+QUIET: dict[str, Any] = {"keep_alive": 120.0, "on_finish": finished}
 KEPT: dict[str, Any] = {"keep_alive": 0.2}
 INLINE: dict[str, Any] = {"keep_alive": None}
 
@@ -46,10 +64,31 @@ SCRIPTS: Mapping[str, Any] = {
     "five": lambda: locked(5),
     "endless": lambda: (step for number in count() for step in (f"t{number}", WAIT)),
     "late": lambda: iter([WAIT, "t0"]),
+    "talking": lambda: (step for number in count() for step in (f"t{number}", pause(0.02))),
     "fails-before": lambda: iter([LookupError("secret")]),
     "busy-before": lambda: iter([Busy("come back")]),
     "fails-after": lambda: iter(["t0", LookupError("secret")]),
 }
+
+
+def noted(source: ScriptedSource) -> Iterator[object]:
+    """Yield what it yields, and note that it was closed."""
+    try:
+        yield from source
+    finally:
+        note("closed")
+
+
+async def anoted(source: AsyncScriptedSource) -> AsyncIterator[object]:
+    """Yield what it yields, and note that it was closed, with a clean-up that awaits."""
+    parts = aiter(source)
+    try:
+        async for part in parts:
+            yield part
+    finally:
+        await asyncio.sleep(0.01)
+        await parts.aclose()
+        note("closed")
 
 
 class Run:
@@ -63,7 +102,9 @@ class Run:
         """Return a new source."""
         source = KINDS[kind](script=SCRIPTS[script]())
         self._sources.append(source)
-        return source
+        if not ENDS:
+            return source
+        return noted(source) if isinstance(source, ScriptedSource) else anoted(source)
 
     def release(self) -> None:
         """Give each source a permit."""
@@ -74,6 +115,7 @@ class Run:
         """Return what `/state` tells."""
         return {
             "called": self.called,
+            "told": any(hold.is_told for hold in signals._holds),
             "started": sum(source.started.is_set() for source in self._sources),
             "closed": sum(source.closed.is_set() for source in self._sources),
             "yielded": sum(source.yielded for source in self._sources),
