@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from . import process
 from .errors import BodyDropped, BodyTooLarge, ReaderLeft
 from .reconnect import Answer, Request
 from .stream import TokenStream
@@ -209,13 +210,19 @@ async def respond(
 async def _send_stream(
     stream: TokenStream, watch: Watch, send: Send, status: int, headers: Mapping[str, str]
 ) -> None:
+    is_open = True
+
     def write(chunk: bytes, more: bool) -> Awaitable[None]:
-        return send({"type": "http.response.body", "body": chunk, "more_body": more})
+        nonlocal is_open
+        # A server that ends may stop its loop after its last response (granian does),
+        # and with it the clean-up: so the response ends after the source, then.
+        is_open = more or process.is_ending()
+        return send({"type": "http.response.body", "body": chunk, "more_body": is_open})
 
     try:
         await stream.write_to(write, opening=send(_start(status, headers)))
-        if not stream.at_end and not watch.left:
-            await write(b"", False)
+        if is_open and not watch.left:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
     except (OSError, ReaderLeft):
         # Servers of ASGI 2.4 raise the former where the reader has gone.
         stream.leave(unsent=True)

@@ -48,7 +48,7 @@ def drain(timeout: float = 10.0) -> int:
     try:
         return drain_as(who, check_timeout(timeout))
     finally:
-        process.accept(who)
+        process.go_on(who)
 
 
 async def adrain(timeout: float = 10.0) -> int:
@@ -59,12 +59,12 @@ async def adrain(timeout: float = 10.0) -> int:
         for it, seconds in _waits(check_timeout(timeout), who, ended):
             await it.await_closed(seconds)
     finally:
-        process.accept(who)
+        process.go_on(who)
     return len(ended)
 
 
 def drain_as(who: object, timeout: float) -> int:
-    """Do what `drain` does; `who` refuses what begins after it, until `who` accepts it again."""
+    """Do what `drain` does; `who` refuses what begins after it, until `process.go_on(who)`."""
     ended: list[Open] = []
     for it, seconds in _waits(timeout, who, ended):
         it.wait_closed(seconds)
@@ -76,6 +76,7 @@ def _waits(timeout: float, who: object, ended: list[Open]) -> Iterator[tuple[Ope
 
     From the deadline on, `who` refuses what begins.
     """
+    process.begin_to_end(who)
     yield from _until(time.monotonic() + timeout)
     process.refuse(who)
     ended += process.opened()

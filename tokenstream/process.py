@@ -24,7 +24,9 @@ from .gates import result_of
 __all__ = [
     "EXIT_SECONDS",
     "Open",
-    "accept",
+    "begin_to_end",
+    "go_on",
+    "is_ending",
     "is_refusing",
     "opened",
     "refuse",
@@ -62,7 +64,8 @@ class Open(Protocol):
 
 _lock = threading.Lock()
 _open: set[Open] = set()
-_refusals: set[object] = set()
+_ending: set[object] = set()
+_refusing: set[object] = set()
 _when_opened: Callable[[], object] | None = None
 _hooked = False
 _loop: Future[asyncio.AbstractEventLoop] | None = None
@@ -99,19 +102,30 @@ def when_opened(callback: Callable[[], object] | None) -> None:
     _when_opened = callback
 
 
+def begin_to_end(who: object) -> None:
+    """Let it be known that `who` ends the process, or acts as if."""
+    _ending.add(who)
+
+
 def refuse(who: object) -> None:
-    """Have what is opened end at once, until `who` accepts it again."""
-    _refusals.add(who)
+    """Have what is opened from now on end at once."""
+    _refusing.add(who)
 
 
-def accept(who: object) -> None:
-    """Take back what `who` has refused."""
-    _refusals.discard(who)
+def go_on(who: object) -> None:
+    """Take back what `who` has said."""
+    _ending.discard(who)
+    _refusing.discard(who)
+
+
+def is_ending() -> bool:
+    """Tell whether the server may end the process as soon as it has seen its last response."""
+    return bool(_ending)
 
 
 def is_refusing() -> bool:
     """Tell whether what is opened now is to end at once."""
-    return bool(_refusals)
+    return bool(_refusing)
 
 
 def shared_loop() -> asyncio.AbstractEventLoop:
@@ -180,7 +194,8 @@ def _after_fork() -> None:
     global _lock, _loop
     _lock = threading.Lock()  # the parent may have held the old one
     _loop = None
-    _refusals.clear()
+    _ending.clear()
+    _refusing.clear()
     lost = list(_open)
     _open.clear()
     for it in lost:

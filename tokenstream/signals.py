@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, TypeAlias
@@ -18,6 +19,9 @@ from .drain import check_timeout, drain_as
 from .errors import UsageError
 
 __all__ = ["DrainOnSignal", "drain_on_signal"]
+
+FLUSH_SECONDS = 0.2
+"""How long a server that ends at once has to write out what it was given; none tells when it has."""
 
 Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | signal.Handlers
 """What `signal.signal` takes."""
@@ -109,7 +113,10 @@ class DrainOnSignal:
 
     def _run(self, signum: int) -> None:
         try:
+            had_streams = bool(process.opened())
             drain_as(self, self._timeout)
+            if had_streams:
+                time.sleep(FLUSH_SECONDS)
         finally:
             if not self._told_again:
                 os.kill(os.getpid(), signum)
@@ -132,7 +139,7 @@ class DrainOnSignal:
         for signum, link in self._links.items():
             if link.is_set_for(signum):
                 signal.signal(signum, link.previous)
-        process.accept(self)
+        process.go_on(self)
 
 
 class _Link:
