@@ -86,18 +86,14 @@ def _waits(timeout: float, who: object, ended: list[Open]) -> Iterator[tuple[Ope
     for it in process.opened():
         it.shut_down()
     yield from _until(time.monotonic() + CLOSE_SECONDS)
-    if ended:
-        log.warning("%d streams were ended, %d of them still close", len(ended), _left(ended))
+    if left := len(set(ended).intersection(process.opened())):
+        log.warning("%d of %d streams that were ended have not closed in time", left, len(ended))
 
 
 def _until(deadline: float) -> Iterator[tuple[Open, float]]:
     while (some := process.opened()) and time.monotonic() < deadline:
         for it in some:
             yield it, max(0.0, deadline - time.monotonic())
-
-
-def _left(ended: list[Open]) -> int:
-    return len(set(ended).intersection(process.opened()))
 
 
 def check_timeout(timeout: float) -> float:

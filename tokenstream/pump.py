@@ -204,6 +204,9 @@ class Pump:
     def shut_down(self) -> None:
         """Close the source, for the process ends; a reader that still reads sees why."""
         error = _shutdown()
+        if self.stopping and not self.ended and self.is_on_loop():
+            # It was told before: the source blocks that loop, and nothing is being fed there.
+            self.end(error)
         self.driver.exclusively(lambda: self.end(error))
         self.leave("shutdown")
 

@@ -21,7 +21,7 @@ from .errors import UsageError
 __all__ = ["DrainOnSignal", "drain_on_signal"]
 
 FLUSH_SECONDS = 0.2
-"""How long a server that ends at once has to write out what it was given; none tells when it has."""
+"""How long a server that ends at once has to write out what it holds; none tells when it has."""
 
 Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | signal.Handlers
 """What `signal.signal` takes."""
@@ -46,7 +46,7 @@ def drain_on_signal(
 
     Returns a context manager, for an app with a lifespan, which puts back what
     was there; streams begin as before then. Raises `UsageError` outside of the
-    main thread, and where a handler is not Python's.
+    main thread.
     """
     hold = DrainOnSignal(check_timeout(timeout), signals)
     hold.begin()
@@ -60,17 +60,12 @@ class DrainOnSignal:
         self._timeout = timeout
         self._signals = tuple(signals)
         self._links: dict[int, _Link] = {}
-        self.is_told = False
+        self.is_told = False  # the signal has come
+        self.is_over = False  # and was handed on
         self._told_again = False
 
     def begin(self) -> None:
         """Set the handlers."""
-        for signum in self._signals:
-            if signal.getsignal(signum) is None:
-                raise UsageError(
-                    f"the handler of signal {int(signum)} was not set from Python, "
-                    "and could not be called after the streams are over"
-                )
         try:
             self.take()
         except ValueError as error:
@@ -120,6 +115,7 @@ class DrainOnSignal:
         finally:
             if not self._told_again:
                 os.kill(os.getpid(), signum)
+            self.is_over = True
 
     def __enter__(self) -> DrainOnSignal:
         return self

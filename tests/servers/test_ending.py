@@ -58,7 +58,10 @@ def started(site: Site, folder: Path, timeout: float) -> Server:
     )
 
 
-OPTIONS = {"hypercorn": ("--workers", "0", "--graceful-timeout", "70"), "gunicorn-sync": ("--timeout", "100")}
+OPTIONS = {
+    "hypercorn": ("--workers", "0", "--graceful-timeout", "70"),
+    "gunicorn-sync": ("--timeout", "100"),
+}
 
 
 def groups() -> Iterator[object]:
