@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -33,6 +34,10 @@ class Visit:
         self._control = control
         self._run = {"run": uuid.uuid4().hex}
 
+    def another(self) -> Visit:
+        """Return one more visit to the same site."""
+        return Visit(self._http, self._url, self._control)
+
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Send a request, and read its answer to the end."""
         return self._http.request(method, self._url + path, params=self._run, **request)
@@ -60,6 +65,15 @@ class Visit:
             assert response.status_code == 200, response.read()
             assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
             yield read_stream(response, timeout=2 * WATCHDOG)
+
+    @contextmanager
+    def asking(self, path: str) -> Iterator[None]:
+        """Ask for a stream and read nothing, until the block is left and with it the server."""
+        url = httpx.URL(self._url + path, params=self._run)
+        head = f"POST {url.raw_path.decode()} HTTP/1.1\r\nHost: {url.host}\r\n"
+        with socket.create_connection((url.host, url.port or 80), timeout=WATCHDOG) as connection:
+            connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
+            yield
 
 
 def wait_until(holds: Callable[[], bool], why: str) -> None:

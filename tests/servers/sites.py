@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from .serving import python
 
-__all__ = ["ALL", "APPS", "GEVENT", "ONE_THREAD", "PAGE", "SITES", "SMALL", "Site"]
+__all__ = [
+    "ALL",
+    "APPS",
+    "FULL",
+    "GEVENT",
+    "ONE_THREAD",
+    "PAGE",
+    "SITES",
+    "SMALL",
+    "Site",
+    "styled",
+]
 
 APPS = Path(__file__).parent / "apps"
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
@@ -29,6 +43,10 @@ class Site:
     command: tuple[str, ...]
     sees_leaving: bool = True
     env: Mapping[str, str] = field(default_factory=lambda: {"PYTHONPATH": str(APPS)})
+
+    @property
+    def is_asgi(self) -> bool:
+        return self.server in ASGI_SERVERS
 
     def __str__(self) -> str:
         return f"{self.server}-{self.app}"
@@ -69,34 +87,43 @@ ASGI_SERVERS = {
 
 _RUN = str(APPS / "run.py")
 
-WSGI_SERVERS = {
-    "gunicorn-sync": _gunicorn("sync"),
-    "gunicorn-gthread": _gunicorn("gthread", "--threads", "16"),
-    "gunicorn-gevent": _gunicorn("gevent"),
-    "granian-wsgi": _granian("wsgi", "--blocking-threads", "16"),
-    # Without the lookahead it does not look whether a reader has left.
-    "waitress": python(
-        *("-m", "waitress", "--threads", "16", "--channel-request-lookahead", "1"),
-        *("--listen", BIND, "{app}"),
-    ),
-    "cheroot": python("-m", "cheroot", "--bind", BIND, "--threads", "16", "{app}"),
-    # Threads do not survive the fork of a preloaded app; nor do they run without the option.
-    "uwsgi": python(
-        *("-c", "import pyuwsgi; pyuwsgi.run()", "--http-socket", BIND, "--lazy-apps"),
-        *("--master", "--enable-threads", "--threads", "16", "--die-on-term", "--module", "{app}"),
-    ),
-    "werkzeug": python(_RUN, "werkzeug", "{app}", "{port}"),
-    "wsgiref": python(_RUN, "wsgiref", "{app}", "{port}"),
-}
+
+def _wsgi_servers(threads: str) -> dict[str, tuple[str, ...]]:
+    return {
+        "gunicorn-sync": _gunicorn("sync"),
+        "gunicorn-gthread": _gunicorn("gthread", "--threads", threads),
+        "gunicorn-gevent": _gunicorn("gevent"),
+        "granian-wsgi": _granian("wsgi", "--blocking-threads", threads),
+        # Without the lookahead it does not look whether a reader has left.
+        "waitress": python(
+            *("-m", "waitress", "--threads", threads, "--channel-request-lookahead", "1"),
+            *("--listen", BIND, "{app}"),
+        ),
+        "cheroot": python("-m", "cheroot", "--bind", BIND, "--threads", threads, "{app}"),
+        # Threads do not survive the fork of a preloaded app; nor do they run without the option.
+        "uwsgi": python(
+            *("-c", "import pyuwsgi; pyuwsgi.run()", "--http-socket", BIND, "--lazy-apps"),
+            *("--master", "--enable-threads", "--threads", threads, "--die-on-term"),
+            *("--module", "{app}"),
+        ),
+        "werkzeug": python(_RUN, "werkzeug", "{app}", "{port}"),
+        "wsgiref": python(_RUN, "wsgiref", "{app}", "{port}"),
+    }
+
+
+WSGI_SERVERS = _wsgi_servers("16")
 
 BLIND = {"granian-wsgi", "cheroot", "uwsgi", "wsgiref", "runserver"}
 """Servers that show an app neither the socket nor what became of it."""
 
 
 def _site(server: str, app: str) -> Site:
-    wsgi = server in WSGI_SERVERS
-    command = (WSGI_SERVERS if wsgi else ASGI_SERVERS)[server]
-    target = (WSGI_APPS if wsgi else ASGI_APPS)[app]
+    if server in WSGI_SERVERS:
+        return _filled(server, WSGI_SERVERS[server], app, WSGI_APPS[app])
+    return _filled(server, ASGI_SERVERS[server], app, ASGI_APPS[app])
+
+
+def _filled(server: str, command: tuple[str, ...], app: str, target: str) -> Site:
     filled = tuple(part.replace("{app}", target) for part in command)
     return Site(server, app, filled, sees_leaving=server not in BLIND)
 
@@ -136,7 +163,9 @@ SMALL = {
 }
 """Each server once, each app at least once."""
 
-SITES = ALL if os.environ.get("TOKENSTREAM_MATRIX") else [it for it in ALL if str(it) in SMALL]
+FULL = bool(os.environ.get("TOKENSTREAM_MATRIX"))
+
+SITES = ALL if FULL else [it for it in ALL if str(it) in SMALL]
 """What the tests run: the small form, or all of it where `TOKENSTREAM_MATRIX` is set."""
 
 _RUN_GEVENT = str(APPS / "run_gevent.py")
@@ -156,12 +185,30 @@ GEVENT = [
 ]
 """gevent's servers, with its patch and without."""
 
+
+def styled(sites: Sequence[Site], styles: Sequence[str]) -> list[Any]:
+    """Return each site with each style of view, for `parametrize("site, style", ...)`.
+
+    In the small form all styles for one site of each app under each interface,
+    since they differ in the adapter alone, and one style for every other site.
+    """
+    return [
+        pytest.param(site, style, id=f"{site}-{style}")
+        for number, site in enumerate(sites)
+        for style in (styles if FULL or _is_first(site, sites) else [styles[number % len(styles)]])
+    ]
+
+
+def _is_first(site: Site, sites: Sequence[Site]) -> bool:
+    same = (it for it in sites if (it.app, it.is_asgi) == (site.app, site.is_asgi))
+    return next(same) is site
+
+
+# Werkzeug and gevent have a thread, or what is one there, for each request.
 ONE_THREAD = [
-    Site(
-        "gunicorn-1-thread",
-        app,
-        tuple(part.replace("{app}", target) for part in _gunicorn("gthread", "--threads", "1")),
-    )
-    for app, target in WSGI_APPS.items()
+    replace(_filled(server, command, app, WSGI_APPS[app]), server=f"{server}-1-thread")
+    for number, (server, command) in enumerate(_wsgi_servers("1").items())
+    if server not in {"werkzeug", "gunicorn-gevent"}
+    for app in (WSGI_APPS if FULL else [list(WSGI_APPS)[number % 2]])
 ]
 """Servers that answer one request at a time."""

@@ -9,14 +9,16 @@ import pytest
 from tokenstream import sse
 
 from .client import EVENTS, Visit
+from .sites import SITES, styled
 
 STYLES = ["yielding", "returning", "coroutine", "response"]
 DECORATED = ["yielding", "returning", "coroutine"]
 KINDS = ["sync", "async"]
-NOTHING = {"called": 0, "started": 0, "closed": 0, "yielded": 0, "threads": []}
+NOTHING = {"called": 0, "started": 0, "closed": 0, "cut_at": [], "yielded": 0, "threads": []}
 
 kinds = pytest.mark.parametrize("kind", KINDS)
-styles = pytest.mark.parametrize("style", STYLES)
+styles = pytest.mark.parametrize("site, style", styled(SITES, STYLES))
+decorated = pytest.mark.parametrize("site, style", styled(SITES, DECORATED))
 
 
 @kinds
@@ -46,7 +48,7 @@ def test_both_reconnects_start_nothing(visit: Visit, style: str, kind: str) -> N
 
 
 @kinds
-@pytest.mark.parametrize("style", DECORATED)
+@decorated
 def test_an_error_before_the_first_part_is_an_http_error(
     visit: Visit, style: str, kind: str
 ) -> None:
@@ -57,7 +59,7 @@ def test_an_error_before_the_first_part_is_an_http_error(
 
 
 @kinds
-@pytest.mark.parametrize("style", DECORATED)
+@decorated
 def test_the_apps_own_handler_gets_it(visit: Visit, style: str, kind: str) -> None:
     response = visit.send("POST", f"/{style}/{kind}/busy-before")
     assert (response.status_code, response.json()) == (503, {"detail": "come back"})

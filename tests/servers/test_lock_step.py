@@ -5,14 +5,18 @@ from __future__ import annotations
 import pytest
 
 from .client import EVENTS, Visit
+from .record import record
+from .sites import SITES, Site, styled
 
 STYLES = ["yielding", "returning", "coroutine", "response", "inline"]
 KINDS = ["sync", "async"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("style", STYLES)
-def test_each_token_is_read_before_the_next_is_made(visit: Visit, style: str, kind: str) -> None:
+@pytest.mark.parametrize("site, style", styled(SITES, STYLES))
+def test_each_token_is_read_before_the_next_is_made(
+    visit: Visit, site: Site, style: str, kind: str
+) -> None:
     tokens = []
     with visit.reading(f"/{style}/{kind}/five") as reader:
         for event in reader:
@@ -24,6 +28,7 @@ def test_each_token_is_read_before_the_next_is_made(visit: Visit, style: str, ki
     state = visit.state()
     assert (state["started"], state["yielded"]) == (1, 5)
     assert len(state["threads"]) == 1
+    record(site, "direct", "yes")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,20 +12,28 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from itertools import count, islice
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tokenstream import Result, signals
-from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, pause
+from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, forever, pause
 
 __all__ = ["INLINE", "KEPT", "QUIET", "Busy", "Run", "aecho", "echo", "run_of"]
 
 ENDS = os.environ.get("ENDS")
 """The file that tells of ends when the process, and with it the control port, is gone."""
+
+KEEP_ALIVE = 0.1
+"""Seconds, of the views that are kept alive: the unit in which a server hears of a leaving reader
+that it can't see."""
+
+CLEAN_UP_SECONDS = 0.05
 
 
 def note(*words: object) -> None:
@@ -42,10 +50,47 @@ def finished(result: Result) -> None:
 
 # No keep-alive may help out a stream that is held back.
 QUIET: dict[str, Any] = {"keep_alive": 120.0, "on_finish": finished}
-KEPT: dict[str, Any] = {"keep_alive": 0.2}
+KEPT: dict[str, Any] = {"keep_alive": KEEP_ALIVE, "prime": KEEP_ALIVE}
 INLINE: dict[str, Any] = {"keep_alive": None}
 
-KINDS = {"sync": ScriptedSource, "async": AsyncScriptedSource}
+
+class Source(ScriptedSource):
+    """A sync source. cut_at: when it was closed before its end, by the clock of all processes."""
+
+    cut_at: float | None = None
+    over = False
+
+    def __iter__(self) -> Iterator[object]:
+        try:
+            yield from super().__iter__()
+        except GeneratorExit:
+            self.cut_at = time.monotonic()
+            raise
+        finally:
+            self.over = True
+
+
+class AsyncSource(AsyncScriptedSource):
+    """An async source; closed before its end it has a clean-up, which must not be cut short."""
+
+    cut_at: float | None = None
+    over = False
+
+    async def __aiter__(self) -> AsyncIterator[object]:
+        try:
+            async with aclosing(super().__aiter__()) as parts:
+                async for part in parts:
+                    yield part
+        except (GeneratorExit, asyncio.CancelledError):
+            self.cut_at = time.monotonic()
+            raise
+        finally:
+            if self.cut_at is not None:
+                await asyncio.sleep(CLEAN_UP_SECONDS)
+            self.over = True
+
+
+KINDS = {"sync": Source, "async": AsyncSource}
 
 
 class Busy(Exception):
@@ -60,11 +105,26 @@ def locked(tokens: int) -> Iterator[object]:
         yield f"t{number}"
 
 
+def talking() -> Iterator[object]:
+    """Yield ten tokens a second."""
+    for number in count():
+        yield f"t{number}"
+        yield pause(0.1)
+
+
+def flood() -> Iterator[object]:
+    """Yield more than any server holds, but daphne, which takes all; then little by little."""
+    yield from islice(forever("x" * (1 << 18)), 256)
+    yield from locked(2)
+
+
 SCRIPTS: Mapping[str, Any] = {
     "five": lambda: locked(5),
     "endless": lambda: (step for number in count() for step in (f"t{number}", WAIT)),
+    "talking": talking,
     "late": lambda: iter([WAIT, "t0"]),
-    "talking": lambda: (step for number in count() for step in (f"t{number}", pause(0.02))),
+    "hot": lambda: forever("t"),
+    "flood": flood,
     "fails-before": lambda: iter([LookupError("secret")]),
     "busy-before": lambda: iter([Busy("come back")]),
     "fails-after": lambda: iter(["t0", LookupError("secret")]),
@@ -96,7 +156,7 @@ class Run:
 
     def __init__(self) -> None:
         self.called = 0
-        self._sources: list[ScriptedSource | AsyncScriptedSource] = []
+        self._sources: list[Source | AsyncSource] = []
 
     def source(self, kind: str, script: str) -> Any:
         """Return a new source."""
@@ -117,7 +177,8 @@ class Run:
             "called": self.called,
             "told": any(hold.is_told for hold in signals._holds),
             "started": sum(source.started.is_set() for source in self._sources),
-            "closed": sum(source.closed.is_set() for source in self._sources),
+            "closed": sum(source.over for source in self._sources),
+            "cut_at": [it.cut_at for it in self._sources if it.cut_at is not None],
             "yielded": sum(source.yielded for source in self._sources),
             "threads": sorted(set().union(*(source.threads for source in self._sources))),
         }
