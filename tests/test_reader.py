@@ -703,6 +703,20 @@ async def test_a_reader_that_leaves(waits, by):
     assert result_of(stream).outcome == "disconnected"
 
 
+@pytest.mark.parametrize("send_timeout", [30, None])
+async def test_its_source_does_not_wait_for_a_write_that_never_ends(send_timeout):
+    source, write = Source(), Write(waits=True)
+    stream, task = await begin("reader", write, source, send_timeout=send_timeout)
+    stream.leave()
+    await turns_until(lambda: source.log == ["cancelled", "closed"])
+    assert source.log == ["cancelled", "closed"]
+    assert not task.done()
+    task.cancel()  # as the server does, some time
+    assert isinstance(await settled(task), asyncio.CancelledError)
+    await stream.aclose()
+    assert result_of(stream).outcome == "disconnected"
+
+
 @BOTH
 @MOMENTS
 async def test_a_stream_that_is_closed_by_another_thread(waits, by):

@@ -114,6 +114,8 @@ class Reader:
         for gate in (self._loop_gate, self._thread_gate):
             if gate is not None:
                 gate.wake()
+        if self._limit is not None and self._limit.is_on and not self._inbox.finished:
+            self.pump.leave()  # a server may let its write wait on: gunicorn's asgi worker does
 
     # A thread that reads.
 
@@ -474,14 +476,16 @@ class Reader:
 class _Limit:
     """Cancels the task that is in a write for too long: one lazy timer, none a write."""
 
-    __slots__ = ("_alarm", "_cancelled", "_clock", "_is_past", "_task", "loop")
+    __slots__ = ("_alarm", "_cancelled", "_clock", "_is_past", "_task", "is_on", "loop")
 
     def __init__(self, clock: Clock) -> None:
         self.loop = asyncio.get_running_loop()
         self._clock = clock
         self._alarm = Alarm(clock, self)
+        self.is_on = False  # a write waits
 
     def begin(self, seconds: float | None) -> None:
+        self.is_on = True
         self._task = _this_task()
         self._cancelled = self._task.cancelling()
         self._is_past = False
@@ -494,6 +498,7 @@ class _Limit:
 
     def end(self) -> bool:
         """Return whether it was too long, and nobody else has cancelled the task."""
+        self.is_on = False
         self._alarm.clear()
         return self._is_past and self._task.uncancel() <= self._cancelled
 
