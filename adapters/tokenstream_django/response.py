@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 import django
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -95,19 +95,18 @@ class TokenStreamResponse(StreamingHttpResponse):
         if self._whole is not None:
             return self
         self._lender.look()
-        return self._chosen(self._stream.prime())
+        # A loop that waits for this thread hears of a reader that leaves, and asgiref then
+        # cancels what the thread awaits on it.
+        awaits = isinstance(self._body, AsyncBody) and _loop_waits()
+        return self._chosen((async_to_sync(self._aprimed) if awaits else self._stream.prime)())
 
     async def aprime(self) -> HttpResponseBase:
         """Do what `prime` does, in an async view."""
         if self._whole is not None:
             return self
-        try:
-            # The request's connections are where its sync code runs.
-            await sync_to_async(self._lender.look)()
-            return self._chosen(await self._stream.aprime())
-        except asyncio.CancelledError:
-            await self._stream.aclose()
-            raise
+        # The request's connections are where its sync code runs.
+        await sync_to_async(self._lender.look)()
+        return self._chosen(await self._aprimed())
 
     def __setitem__(self, header: str, value: Any) -> None:
         # Hand-written streams often set `Connection`, which several servers answer with 500.
@@ -146,6 +145,13 @@ class TokenStreamResponse(StreamingHttpResponse):
         make = functools.partial(TokenStream, source, wire, host=host, **options)
         return self._thread.lend_to(make)
 
+    async def _aprimed(self) -> object | None:
+        try:
+            return await self._stream.aprime()
+        except asyncio.CancelledError:
+            await self._stream.aclose()
+            raise
+
     def _chosen(self, finished: object | None) -> HttpResponseBase:
         if not isinstance(finished, HttpResponseBase):
             return self
@@ -162,6 +168,12 @@ class TokenStreamResponse(StreamingHttpResponse):
         super().__init__(body, status=status or whole.status, headers=headers)
         if "Content-Type" not in headers:
             del self["Content-Type"]  # Django's own default
+
+
+def _loop_waits() -> bool:
+    """Tell whether an ASGI server's loop waits for this thread, as it does for a sync view."""
+    loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+    return loop is not None and loop.is_running()
 
 
 def _is_response(value: object) -> bool:

@@ -402,16 +402,17 @@ async def test_leaving_under_asgi(kind: Any, serve: Serve) -> None:
     assert await asyncio.to_thread(source.closed.wait, 10)
 
 
-async def test_leaving_before_the_first_part(serve: Serve) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["a sync view", "an async view"])
+async def test_leaving_before_the_first_part(is_async: bool, serve: Serve) -> None:
     order = []
-    started, left = asyncio.Event(), asyncio.Event()
+    started = asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def note(**_: Any) -> None:
         order.append("request finished")
 
-    @token_stream
-    async def view(request: Any) -> AsyncIterator[str]:
-        started.set()
+    async def source() -> AsyncIterator[str]:
+        loop.call_soon_threadsafe(started.set)
         try:
             await asyncio.Event().wait()
             yield "never"
@@ -420,7 +421,40 @@ async def test_leaving_before_the_first_part(serve: Serve) -> None:
                 await asyncio.to_thread(str)
             order.append("cleaned up")
 
-    app, path = get_asgi_application(), serve(view)
+    def view(request: Any) -> Any:
+        return source()
+
+    async def async_view(request: Any) -> Any:
+        return source()
+
+    path = serve(token_stream(async_view if is_async else view))
+    request_finished.connect(note)
+    try:
+        await leave_when(started, path)
+    finally:
+        request_finished.disconnect(note)
+    assert order == ["cleaned up", "request finished"]
+
+
+async def test_a_sync_view_is_over_when_its_reader_leaves_though_its_source_blocks(
+    serve: Serve,
+) -> None:
+    source, started = ScriptedSource(WAIT, "a"), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    @token_stream
+    def view(request: Any) -> Any:
+        loop.call_soon_threadsafe(started.set)
+        return source
+
+    await leave_when(started, serve(view))
+    assert source.yielded == 0
+    source.release()
+    assert await asyncio.to_thread(source.closed.wait, 10)
+
+
+async def leave_when(event: asyncio.Event, path: str) -> None:
+    """Ask for a page of Django's under ASGI, be gone at the event, and wait for the app's end."""
     messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
     scope = {
         "type": "http",
@@ -433,22 +467,14 @@ async def test_leaving_before_the_first_part(serve: Serve) -> None:
     async def receive() -> dict[str, Any]:
         if (message := next(messages, None)) is not None:
             return message
-        await left.wait()
+        await event.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         raise AssertionError(message)
 
-    request_finished.connect(note)
-    try:
-        async with asyncio.timeout(20):
-            call = asyncio.ensure_future(app(scope, receive, send))
-            await started.wait()
-            left.set()
-            await call
-    finally:
-        request_finished.disconnect(note)
-    assert order == ["cleaned up", "request finished"]
+    async with asyncio.timeout(10):
+        await get_asgi_application()(scope, receive, send)
 
 
 # Where the source runs.
