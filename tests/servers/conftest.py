@@ -22,7 +22,7 @@ class Farm:
 
     def server(self, site: Site) -> Server:
         """Return the running server of a site."""
-        return self.start(str(site), site.command, env=site.env)
+        return self.start(str(site), site.command, env=site.env, is_told_of=True)
 
     def start(self, name: str, command: Sequence[str], **options: Any) -> Server:
         """Return the running server of that name, which is started with `command` if it is new."""

@@ -31,6 +31,7 @@ class Server:
     env: added to this process's. files: what it finds in its folder, by name;
     `{port}` is replaced there, too. control: where its app tells of its runs
     and takes permits, whatever the server is busy with (see `apps/scripts.py`).
+    is_told_of: whether there is such an app, to be waited for.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Server:
         folder: Path,
         env: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
+        is_told_of: bool = False,
     ) -> None:
         self._reservations = [_reserved(), _reserved()]
         self.port, control = (taken.getsockname()[1] for taken in self._reservations)
+        self._awaited = [self.port, control] if is_told_of else [self.port]
         self.url = f"http://127.0.0.1:{self.port}"
         self.control = f"http://127.0.0.1:{control}"
         self._log = folder / "output.txt"
@@ -105,7 +108,8 @@ class Server:
 
     def _listens(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            for port in self._awaited:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             return False
         return True
