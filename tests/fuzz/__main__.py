@@ -35,7 +35,9 @@ class Target:
     found: str = ""
 
     def fuzz(self, seconds: float) -> None:
+        """Run rounds for so long, and one at least: a test that never ran has found nothing."""
         until = time.monotonic() + seconds
+        self._round()
         while not self.found and time.monotonic() < until:
             self._round()
 
