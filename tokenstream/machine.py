@@ -18,7 +18,7 @@ from . import errors
 from .parts import Finish, FinishReason, Reasoning, TextPieces, ToolCall, Usage
 from .shown import shown, type_name
 from .sse import Event
-from .wires.base import Wire
+from .wires.base import Encoder, Wire
 
 __all__ = ["END_SUFFIX", "Gathered", "Machine", "State", "public_message"]
 
@@ -112,6 +112,8 @@ class Machine:
         "_has_ids",
         "_id_due",
         "_is_open",
+        "_joins",
+        "_kept",
         "_on_error",
         "_pieces",
         "_run_id",
@@ -135,9 +137,11 @@ class Machine:
         self._has_ids = self._id_due
         self._on_error = on_error or public_message
         self._pieces: TextPieces | None = None
+        self._kept = b""  # made of a batch before the wire raised in the middle of it
         # In the middle of the stream and not of a character: one look a token, not two
         # (a member of an enum costs 50 ns).
         self._is_open = False
+        self._joins = type(self._encoder).texts is not Encoder.texts
         self._encode_text = self._encoder.text
         self._add_text = self.gathered.texts.append
 
@@ -174,16 +178,26 @@ class Machine:
         """Return the frames of many tokens: what `part` gives for each, joined."""
         if len(tokens) == 1:
             return self.part(tokens[0])  # a join would cost a token that comes alone
-        if not self._is_open:
-            return b"".join(map(self.part, tokens))
-        self.parts += len(tokens)
+        if not (self._is_open and self._joins):
+            return self._each(tokens)
+        texts = tokens
         if "" in tokens and not self._encoder.verbatim:
-            tokens = [token for token in tokens if token]
-        if not tokens:
-            return b""
-        self.gathered.texts += tokens
-        frames = self._encoder.texts(tokens)
+            texts = [token for token in tokens if token]
+        frames = self._encoder.texts(texts) if texts else b""
+        self.parts += len(tokens)
+        self.gathered.texts += texts
         return self._with_id(frames) if self._id_due else frames
+
+    def _each(self, tokens: list[str]) -> bytes:
+        """Frame one by one; what is made before the wire raises goes out with the failure end."""
+        frames: list[bytes] = []
+        try:
+            for token in tokens:
+                frames.append(self.part(token))
+        except Exception:
+            self._kept = b"".join(frames)
+            raise
+        return b"".join(frames)
 
     def finish(self) -> bytes:
         """Return the success end, once.
@@ -194,10 +208,9 @@ class Machine:
         if self.state is State.ENDED:
             return b""
         opening = self._encoder.opening() if self.state is State.BEFORE else b""
-        tail = self._with_id(opening + self._cut_character())
-        end = self._with_end_id(self._encoder.done())
+        tail, done = opening + self._cut_character(), self._encoder.done()
         self._close()
-        return tail + end
+        return self._with_id(tail) + self._with_end_id(done)
 
     def fail(self, error: BaseException) -> bytes:
         """Return the failure end, once. Nothing of `error` is in it but what `on_error` says.
@@ -207,16 +220,23 @@ class Machine:
         if self.state is State.ENDED:
             return b""
         self._close()
+        tail = self._with_id(self._kept + self._last_character())
         try:
-            tail = self._with_id(self._cut_character())
             return tail + self._with_end_id(self._encoder.error(self._message(error)))
         except Exception:
-            log.exception("the wire raised for its own failure: the stream is cut")
-            return b""
+            log.exception("the wire's error frame raised: the stream ends with no terminal")
+            return tail
 
     def _close(self) -> None:
         self.state = State.ENDED
         self._is_open = False
+
+    def _last_character(self) -> bytes:
+        try:
+            return self._cut_character()
+        except Exception:
+            log.exception("the wire raised at the rest of a character, which is lost")
+            return b""
 
     def keep_alive(self) -> bytes:
         """Return what goes out while nothing comes.

@@ -136,12 +136,18 @@ def close_all(*things: object) -> None:
             continue
         try:
             close()
-        except Exception:
+        except BaseException:  # KeyboardInterrupt and SystemExit too: see `_SyncLife`
             log.exception("closing the source raised")
 
 
 async def aclose_all(*things: object) -> None:
-    """Close what can be closed, awaiting where it must be; what that raises is logged."""
+    """Close what can be closed, awaiting where it must be; what that raises is logged.
+
+    Raises what is not the source's: `KeyboardInterrupt`, `SystemExit`, and the
+    caller's own cancellation.
+    """
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task is not None else 0
     for thing in _each(things):
         close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
         if not callable(close):
@@ -150,7 +156,12 @@ async def aclose_all(*things: object) -> None:
             closing = close()
             if inspect.isawaitable(closing):
                 await closing
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            is_cancelled = isinstance(error, asyncio.CancelledError)
+            if is_cancelled and task is not None and task.cancelling() > cancelled:
+                raise
             log.exception("closing the source raised")
 
 

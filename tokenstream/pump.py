@@ -281,13 +281,15 @@ class Pump:
             return
         try:
             self.flush()
-            last = self.machine.finish() if error is None else self.machine.fail(error)
-        except Exception as broken:  # a wire's, or of a part that it was to tell at the end
-            error = error or broken
-            last = self.machine.fail(error)
+            last = self.machine.finish() if error is None else b""
+        except Exception as broken:  # of a wire of the app's own
+            if error is None:
+                error = broken
+            else:
+                log.exception("the wire raised when its source had failed")
         self.ended = True
         self.error = error
-        self.inbox.end(last)
+        self.inbox.end(last if error is None else self.machine.fail(error))
 
     def end_with(self, value: object) -> None:
         """The source ended before its first part, and returned `value`."""

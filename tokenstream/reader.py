@@ -350,7 +350,7 @@ class Reader:
         if now < until:
             return Wait(until)
         if schedule.passed(now, self._machine.parts) is None:
-            return self._comment(now)
+            return self._comment(now) or self._step()
         return self._step() if self._expire(now) else Wait(until)
 
     def _is_bare_end(self) -> bool:
@@ -366,7 +366,11 @@ class Reader:
             self.pump.fail(error)
 
     def _comment(self, now: float) -> bytes:
-        comment = self._machine.keep_alive()
+        try:
+            comment = self._machine.keep_alive()
+        except Exception as error:  # of a wire of the app's own: the stream's to tell, not ours
+            self._fail(error, now)
+            return b""
         self._schedule.wrote(now)
         self.pump.bytes_sent += len(comment)
         return comment

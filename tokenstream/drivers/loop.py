@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import time
 import types
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator
@@ -26,6 +27,8 @@ from ..pump import Pump, acall_on_finish
 from .sync import ThreadDriver
 
 __all__ = ["LoopDriver"]
+
+log = logging.getLogger("tokenstream")
 
 SLICE_SECONDS = 0.001
 """How long an async source that never waits may hold its loop."""
@@ -143,15 +146,27 @@ class LoopDriver:
             cancelled = error
         except BaseException as error:
             pump.end(explained(error))
-            if not isinstance(error, Exception) and self.loop is pump.reader_loop:
-                raise  # KeyboardInterrupt and SystemExit are for who runs the loop, if it's not us
+            self._pass_up(error)
         finally:
             self._in_source = False
             if cancelled is not None:
                 self._was_cancelled(cancelled)
             # Collected after its loop was closed, it can await nothing any more.
             if not self._handed_over and _running_loop() is self.loop:
-                await aclose_all(iterator, source)
+                await self._close(iterator, source)
+
+    def _pass_up(self, error: BaseException) -> None:
+        """Raise what is for who runs the loop, if it's not us: Ctrl-C, say."""
+        is_ours = self.loop is not self._pump.reader_loop
+        if isinstance(error, KeyboardInterrupt | SystemExit) and not is_ours:
+            raise error
+
+    async def _close(self, *things: object) -> None:
+        try:
+            await aclose_all(*things)
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._pass_up(error)
+            log.exception("closing the source raised")
 
     def _was_cancelled(self, error: asyncio.CancelledError) -> None:
         # Ours, or the loop's, or the source's own: in each case the source is

@@ -217,10 +217,13 @@ class _SyncLife:
         try:
             if self._pump.stopping:
                 return
-            source = self._resolve(source)
-            if self.handed_over:
-                return
-            iterator = open_sync(source)
+            try:
+                source = self._resolve(source)
+                if self.handed_over:
+                    return
+                iterator = open_sync(source)
+            except GeneratorExit as error:
+                raise _unasked() from error
             self._driver.watch(iterator)
             yield from self._feed(iterator)
         except GeneratorExit:

@@ -79,7 +79,8 @@ class Encoder:
     def texts(self, texts: list[str]) -> bytes:
         """Return the frames of many tokens: what `text` gives for each, joined.
 
-        A wire whose frames differ in the token alone makes them in one join.
+        A wire whose frames differ in the token alone makes them in one join. Where
+        that raises none of them is sent; where `text` does, those before it are.
         """
         return b"".join(map(self.text, texts))
 
