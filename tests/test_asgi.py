@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tokenstream.asgi import BODY_BUFFER, Message, Watch, read_body, request_of
+from tokenstream import asgi
+from tokenstream.asgi import BODY_BUFFER, Message, Watch, byte_limit, read_body, request_of
 from tokenstream.errors import BodyDropped
 
 
@@ -145,3 +148,27 @@ async def test_a_reader_that_leaves_behind_an_unread_body_is_seen_once_the_strea
             assert (await watch.receive())["body"] == b"x" * 4096
         with pytest.raises(BodyDropped, match="read it first"):
             await watch.receive()
+
+
+# The server is told from others by what runs in its process; `servers/` has the real one.
+
+
+@pytest.mark.parametrize("running", [True, False, None])
+@pytest.mark.parametrize("imported", [True, False])
+def test_only_under_daphne_is_there_a_limit(
+    imported: bool,
+    running: bool | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asgi._warn_once.cache_clear()
+    modules = {"daphne.server": object(), "twisted.internet.reactor": SimpleNamespace()}
+    modules["twisted.internet.reactor"].running = running
+    for name, module in modules.items():
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        if imported if name == "daphne.server" else running is not None:
+            monkeypatch.setitem(sys.modules, name, module)
+    limited = imported and bool(running)
+    assert byte_limit() == byte_limit() == (8 * 1024 * 1024 if limited else None)
+    assert len(caplog.records) == limited  # once a process
+    assert ("uvicorn" in caplog.text) is limited

@@ -890,6 +890,45 @@ async def test_a_write_is_any_awaitable(kind, end, by):
     assert source.log[-1:] == ["closed"]
 
 
+# A server that never waits.
+
+TOO_LONG = b"event: error\n" + data("the reply is too long")
+
+
+def endless():
+    while True:
+        yield "x" * 91  # a frame of 99 bytes
+
+
+@pytest.mark.parametrize("how", ["write_to", "async for"])
+@pytest.mark.parametrize("kind", [ScriptedSource, AsyncScriptedSource, paced])
+async def test_past_its_bytes_a_stream_fails(kind, how):
+    source = kind(endless()) if kind is paced else kind(script=endless())
+    stream, write = TokenStream(source, "text", high_water=400), Write()
+    stream.byte_limit = 1000
+    async with asyncio.timeout(20):
+        if how == "write_to":
+            await stream.write_to(write)
+        else:
+            write.chunks = [chunk async for chunk in stream]
+    text = write.raw.removesuffix(TOO_LONG)
+    assert text + TOO_LONG == write.raw
+    # What is over is no more than the chunk that passes the limit, and the next.
+    assert 1000 < len(text) <= 1000 + 2 * (400 + 99)
+    assert text == data("x" * 91) * (len(text) // 99)
+    result = result_of(stream)
+    assert (result.outcome, type(result.error)) == ("failed", errors.SizeExceeded)
+    assert kind is paced or source.closed.is_set()
+
+
+@pytest.mark.parametrize("size", [1, 99])
+async def test_up_to_its_bytes_it_does_not(size):
+    stream, write = TokenStream(AsyncScriptedSource("x" * size), "text"), Write()
+    stream.byte_limit = 8 + size
+    await stream.write_to(write)
+    assert write.raw == data("x" * size) + DONE
+
+
 # A wire of the app's own.
 
 

@@ -6,7 +6,9 @@ Source: the ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.x.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -23,6 +25,7 @@ __all__ = [
     "Scope",
     "Send",
     "Watch",
+    "byte_limit",
     "read_body",
     "request_of",
     "respond",
@@ -39,6 +42,36 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_BUFFER = 1 << 16
 """Bytes of the request's body that the watch holds for a handler that has not read them."""
+
+UNSEEN_BYTES = 8 << 20
+"""Bytes that a stream may have where `send()` never waits.
+
+A reader that stops reading is not seen there, and all that its source gives
+is held in memory. This is what a server that waits holds for one, with the
+kernel, and a thousand times a long reply of a chat.
+"""
+
+
+def byte_limit() -> int | None:
+    """Return how many bytes a stream may have under this server, None where `send()` waits.
+
+    daphne's never does. That it is imported is no proof, as an app in
+    `INSTALLED_APPS` it is so under any server; that Twisted runs is one.
+    """
+    reactor = sys.modules.get("twisted.internet.reactor")
+    if "daphne.server" not in sys.modules or not getattr(reactor, "running", False):
+        return None
+    _warn_once()
+    return UNSEEN_BYTES
+
+
+@functools.cache
+def _warn_once() -> None:
+    log.warning(
+        "daphne does not wait for slow readers: a stream ends with an error after %d bytes. "
+        "uvicorn, hypercorn, granian and gunicorn wait",
+        UNSEEN_BYTES,
+    )
 
 
 class Watch:
@@ -195,6 +228,7 @@ async def respond(
     until then is raised here. Returns None, or the finished response that the
     source returned instead, of which nothing is sent.
     """
+    stream.byte_limit = byte_limit()
     watch.when_left(stream.leave)
     try:
         if (response := await _primed(stream, watch)) is not None:

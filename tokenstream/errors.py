@@ -18,6 +18,7 @@ TokenStreamError
     SourceError             the thing that yields tokens
         SourceTimeout         (TimeoutError)  no part for `source_timeout` seconds
         DurationExceeded      (TimeoutError)  the stream lasted `max_duration` seconds
+        SizeExceeded          (RuntimeError)  more bytes than a server that never waits may hold
         SourceCancelled       (RuntimeError)  the source was cancelled from outside
         PromptTooLong         (ValueError)    the prompt does not fit into the model's context
         ModelNotLoaded        (OSError)       the model could not be loaded
@@ -50,6 +51,7 @@ __all__ = [
     "ReaderError",
     "ReaderLeft",
     "ServerShutdown",
+    "SizeExceeded",
     "SourceCancelled",
     "SourceError",
     "SourceTimeout",
@@ -138,6 +140,10 @@ class SourceTimeout(SourceError, TimeoutError):
 
 class DurationExceeded(SourceError, TimeoutError):
     """The stream lasted longer than `max_duration` seconds."""
+
+
+class SizeExceeded(SourceError, RuntimeError):
+    """The stream has more bytes than may be given to a server that never waits for its reader."""
 
 
 class SourceCancelled(SourceError, RuntimeError):

@@ -43,6 +43,8 @@ def public_message(error: BaseException) -> str:
     match error:
         case errors.SourceTimeout() | errors.DurationExceeded():
             return "generation timed out"
+        case errors.SizeExceeded():
+            return "the reply is too long"
         case errors.SourceCancelled():
             return "generation was cancelled"
         case errors.ServerShutdown():

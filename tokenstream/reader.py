@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from .clock import Clock
 from .drivers import InlineDriver
-from .errors import DurationExceeded, ReaderLeft, SourceError, SourceTimeout
+from .errors import DurationExceeded, ReaderLeft, SizeExceeded, SourceError, SourceTimeout
 from .gates import Alarm, LoopGate, ThreadGate
 from .opening import too_late
 from .pump import Pump
@@ -53,10 +53,12 @@ class Reader:
 
     pulls: the source runs in the reader's thread and has no deadline, so that
         there is nothing to look at before it has run for another part.
+    byte_limit: bytes after which the stream fails, None for no limit.
     """
 
     __slots__ = (
         "_alarm",
+        "_byte_limit",
         "_came_back",
         "_clock",
         "_ending",
@@ -79,11 +81,20 @@ class Reader:
         "pump",
     )
 
-    def __init__(self, pump: Pump, schedule: Schedule, clock: Clock, *, pulls: bool) -> None:
+    def __init__(
+        self,
+        pump: Pump,
+        schedule: Schedule,
+        clock: Clock,
+        *,
+        pulls: bool,
+        byte_limit: int | None = None,
+    ) -> None:
         self.pump = pump
         self._inbox = pump.inbox
         self._machine = pump.machine
         self._schedule = schedule
+        self._byte_limit = byte_limit
         self._clock = clock
         self._has_left = pump.host.has_left
         self._left = False
@@ -279,6 +290,9 @@ class Reader:
                 raise  # else the write raised it unasked, and is not the source
             self._fault = error
             self._inbox.wake_reader()
+        else:
+            if self._is_too_large():
+                self._inbox.wake_reader()  # which cancels the source, as this its own task can't
         finally:
             self._writing_since = None
             if self._overslept:
@@ -334,6 +348,8 @@ class Reader:
         if inbox.finished:
             return self._last_word()
         now, schedule = self._clock.now(), self._schedule
+        if self._is_too_large() and self._ending is None:
+            self._fail(self._too_large(), now)
         if self.pump.texts:
             self._collect()
         if inbox.frames and ((frames := inbox.take()) or self._is_bare_end()):
@@ -387,6 +403,12 @@ class Reader:
                 self._fail(self._too_long(), now)
                 return True
         return False
+
+    def _is_too_large(self) -> bool:
+        return self._byte_limit is not None and self.pump.bytes_sent > self._byte_limit
+
+    def _too_large(self) -> SizeExceeded:
+        return SizeExceeded(f"the stream has {self.pump.bytes_sent} bytes, over {self._byte_limit}")
 
     def _too_long(self) -> DurationExceeded:
         return DurationExceeded(f"the stream lasted {self._schedule.max_duration} seconds")

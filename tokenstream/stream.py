@@ -77,6 +77,7 @@ class TokenStream:
         "_source_timeout",
         "_unread",
         "_unsent",
+        "byte_limit",
         "host",
         "run_id",
         "send_timeout",
@@ -110,6 +111,7 @@ class TokenStream:
         self.wire = find_wire(wire)
         self.host = host or _NO_HOST
         self.run_id = self.host.run_id  # an adapter may learn it later, from the request
+        self.byte_limit: int | None = None  # an adapter may set one, for its server
         self._source = source
         self._keep_alive = keep_alive
         self._prime = prime
@@ -264,7 +266,9 @@ class TokenStream:
             max_duration=self._max_duration,
         )
         pulls = needs_no_clock and self._max_duration is None
-        self._reader = reader = Reader(pump, schedule, self._clock, pulls=pulls)
+        self._reader = reader = Reader(
+            pump, schedule, self._clock, pulls=pulls, byte_limit=self.byte_limit
+        )
         pump.leave_without(self)
         if self._unread is not None:
             self._unread.detach()  # the pump closes what it opens

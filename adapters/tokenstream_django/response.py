@@ -16,6 +16,7 @@ from django.middleware.gzip import GZipMiddleware
 from django.utils.module_loading import import_string
 
 from tokenstream import TokenStream, Wire, WireName
+from tokenstream.asgi import byte_limit
 from tokenstream.headers import merged
 from tokenstream.host import Host
 from tokenstream.opening import refuse_opened
@@ -138,7 +139,15 @@ class TokenStreamResponse(StreamingHttpResponse):
             has_left=None if asgi else disconnect_probe(request.META),
             inline=not asgi,  # a sync view is primed in its own thread, then a loop reads
         )
-        if asgi and loop is not None:
+        stream = self._placed(source, wire, host, asgi and loop is not None, options)
+        if asgi:
+            stream.byte_limit = byte_limit()
+        return stream
+
+    def _placed(
+        self, source: object, wire: Wire, host: Host, is_on_loop: bool, options: dict[str, Any]
+    ) -> TokenStream:
+        if is_on_loop:
             # A view on the server's loop shares the request's thread with its source.
             return TokenStream(source, wire, host=host, **options)
         options["on_finish"] = self._thread.ending_after(options.get("on_finish"))
