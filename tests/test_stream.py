@@ -923,6 +923,29 @@ def test_a_reader_that_makes_no_room_is_gone(kind, fake_clock):
 
 
 @BOTH_SOURCES
+@pytest.mark.parametrize("taken", ["nothing", "the last"])
+def test_so_is_one_that_does_not_come_back_for_the_end(kind, taken, fake_clock):
+    # A WSGI server writes between two reads, and may do so for ever.
+    results = []
+    source = kind("a")
+    stream = TokenStream(source, on_finish=results.append, send_timeout=30)
+    stream.prime()
+    assert source.closed.wait(10)
+    until(lambda: stream._reader.pump.inbox.producer is not None)
+    if taken == "the last":
+        fake_clock.advance(29)
+        assert next(stream) == token("a") + DONE
+        # It has as long again, for that write.
+        fake_clock.advance(2)
+        until(lambda: results or any(alarm.when >= 1059 for alarm in fake_clock._alarms))
+    assert results == []
+    while not results:
+        fake_clock.advance(1)
+    assert [result.outcome for result in results] == ["disconnected"]
+    assert results[0].duration >= (59 if taken == "the last" else 30)
+
+
+@BOTH_SOURCES
 def test_a_slow_reader_is_not_gone_while_it_reads(kind, fake_clock):
     source = kind(*["x"] * 100)
     stream = TokenStream(source, "text", send_timeout=30, high_water=20)

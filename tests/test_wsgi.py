@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tokenstream.wsgi import disconnect_probe
+from tokenstream.wsgi import disconnect_probe, hanger_up
 
 from .needs import need_program
 
@@ -98,36 +98,18 @@ def test_a_socket_that_the_server_has_closed(pair: Pair) -> None:
 def test_a_tls_socket(tmp_path: Path, pair: Pair) -> None:
     if not hasattr(select, "POLLRDHUP"):
         pytest.skip("a TLS socket can only be polled")
-    openssl = need_program("openssl")
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    asked = (
-        f"req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1 -keyout {key} -out {cert}"
-    )
-    subprocess.run([openssl, *asked.split(" ")], check=True, capture_output=True)
-    theirs, ours = (
-        ssl.create_default_context(cafile=str(cert)),
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
-    )
-    theirs.check_hostname = False
-    ours.load_cert_chain(cert, key)
-    served, reader = pair
-    wrapped: list[ssl.SSLSocket] = []
-    thread = threading.Thread(
-        target=lambda: wrapped.append(ours.wrap_socket(served, server_side=True))
-    )
-    thread.start()
-    with theirs.wrap_socket(reader) as client:
-        thread.join(10)
-        gone = probe(wrapped[0])
+    served, client = tls(pair, tmp_path)
+    with client:
+        gone = probe(served)
         assert gone() is False
         client.sendall(b"hello")
         assert gone() is False
-        assert wrapped[0].recv(5) == b"hello"
+        assert served.recv(5) == b"hello"
     poll = select.poll()
-    poll.register(wrapped[0], select.POLLRDHUP)
+    poll.register(served, select.POLLRDHUP)
     assert poll.poll(10_000)
     assert gone() is True
-    wrapped[0].close()
+    served.close()
 
 
 def test_a_server_that_lends_no_socket() -> None:
@@ -146,6 +128,90 @@ def test_waitress_looks_itself() -> None:
     assert gone() is False
     left.append(True)
     assert gone() is True
+
+
+def tls(pair: Pair, folder: Path) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+    """Return both ends, wrapped."""
+    openssl = need_program("openssl")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    asked = (
+        f"req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1 -keyout {key} -out {cert}"
+    )
+    subprocess.run([openssl, *asked.split(" ")], check=True, capture_output=True)
+    theirs, ours = (
+        ssl.create_default_context(cafile=str(cert)),
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+    )
+    theirs.check_hostname = False
+    ours.load_cert_chain(cert, key)
+    served, reader = pair
+    wrapped: list[ssl.SSLSocket] = []
+    thread = threading.Thread(
+        target=lambda: wrapped.append(ours.wrap_socket(served, server_side=True))
+    )
+    thread.start()
+    client = theirs.wrap_socket(reader)
+    thread.join(10)
+    return wrapped[0], client
+
+
+# A writer that is stuck.
+
+
+def write_for_ever(sock: socket.socket, raised: list[OSError]) -> None:
+    try:
+        while True:
+            sock.sendall(b"x" * 65536)
+    except OSError as error:
+        raised.append(error)
+
+
+@pytest.mark.parametrize("name", ["gunicorn.socket", "werkzeug.socket"])
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_hanging_up_frees_a_thread_that_writes(
+    secure: bool, name: str, pair: Pair, tmp_path: Path
+) -> None:
+    served, reader = tls(pair, tmp_path) if secure else pair
+    raised: list[OSError] = []
+    thread = threading.Thread(target=write_for_ever, args=(served, raised), daemon=True)
+    with served, reader:
+        thread.start()
+        while select.select([], [served], [], 0)[1]:
+            threading.Event().wait(0.001)  # until nothing more fits
+        hang_up = hanger_up({name: served, "SERVER_PROTOCOL": "HTTP/1.1"})
+        assert hang_up is not None
+        hang_up()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert len(raised) == 1
+        assert served.fileno() >= 0  # the server's to close
+        if isinstance(served, ssl.SSLSocket):
+            assert served.version()  # what is written to it now is still encrypted
+        # What had gone out is whole; bytes in clear would be an error of TLS here.
+        read = b""
+        while some := reader.recv(65536):
+            read += some
+        assert read
+        assert read.count(b"x") == len(read)
+        hang_up()  # too late, which does no harm
+    hang_up()
+
+
+@pytest.mark.parametrize(
+    "environ", [{}, {"gunicorn.socket": None}, {"waitress.client_disconnected": bool}]
+)
+def test_no_socket_no_hanging_up(environ: dict[str, Any]) -> None:
+    assert hanger_up(environ) is None
+
+
+def test_a_connection_that_others_share_is_left_alone(pair: Pair) -> None:
+    assert hanger_up({"gunicorn.socket": pair[0], "SERVER_PROTOCOL": "HTTP/2.0"}) is None
+
+
+def test_what_is_no_socket_is_left_alone() -> None:
+    hang_up = hanger_up({"gunicorn.socket": object()})
+    assert hang_up is not None
+    hang_up()
 
 
 def _until_seen(served: socket.socket) -> None:

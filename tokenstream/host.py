@@ -26,6 +26,8 @@ class Host:
         runs where the stream is made: that one is about to end.
     run_id: ids for the first event and the terminal, see `Machine`.
     has_left: looks, from the reader's thread, whether the reader has gone.
+    hang_up: ends a write to a reader that has taken nothing for `send_timeout`; from
+        any thread, and maybe too late.
     inline: run a sync source that needs no clock in the reader's own thread; not
         where one thread primes the stream and a loop then reads it.
     clean_up_seconds: how long a task waits for an async source's own clean-up,
@@ -37,5 +39,6 @@ class Host:
     shared_loop: bool = False
     run_id: str | None = None
     has_left: Callable[[], bool] | None = None
+    hang_up: Callable[[], None] | None = None
     inline: bool = True
     clean_up_seconds: float | None = CLEAN_UP_SECONDS

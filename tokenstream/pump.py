@@ -28,6 +28,7 @@ from .errors import (
     ReaderLeft,
     ServerShutdown,
     SourceCancelled,
+    SourceError,
     SourceTimeout,
 )
 from .gates import Latch, LoopGate, ThreadGate, result_of
@@ -279,9 +280,11 @@ class Pump:
         """Hand over the terminal, once."""
         if self.ended:
             return
+        last = b""
         try:
             self.flush()
-            last = self.machine.finish() if error is None else b""
+            if error is None:
+                last = self.machine.finish()
         except Exception as broken:  # of a wire of the app's own
             if error is None:
                 error = broken
@@ -325,11 +328,25 @@ class Pump:
         return until is not None and self.clock.now() >= until
 
     def give_up(self) -> None:
-        """The reader made no room for `send_timeout` seconds."""
+        """The reader took nothing for `send_timeout` seconds: it is in a write that waits."""
+        if self.host.hang_up is not None and self.result is None:
+            self.host.hang_up()
+        if self.error is not None and self.result is None:
+            self.log_failure(self.error)
         self.stopping = True
         self.conclude("disconnected")
         # It may come to read what is held, after all: not as if that were the end.
         self.inbox.end(self.machine.fail(ReaderLeft("the reader made no room in time")))
+
+    def log_failure(self, error: BaseException) -> None:
+        """Say it once: by the reader's side, or where that is gone."""
+        log.log(
+            logging.WARNING if isinstance(error, SourceError) else logging.ERROR,
+            "stream failed after %d parts: %s",
+            self.machine.parts,
+            type(error).__name__,
+            exc_info=error,
+        )
 
     def finished(self) -> None:
         """All is done: the source is closed and `on_finish` has run."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import types
 from collections.abc import Awaitable, Callable, Generator
 from math import inf
@@ -11,15 +10,13 @@ from typing import Any, TypeAlias
 
 from .clock import Clock
 from .drivers import InlineDriver
-from .errors import DurationExceeded, ReaderLeft, SizeExceeded, SourceError, SourceTimeout
+from .errors import DurationExceeded, ReaderLeft, SizeExceeded, SourceTimeout
 from .gates import Alarm, LoopGate, ThreadGate
 from .opening import too_late
 from .pump import Pump
 from .schedule import Schedule
 
 __all__ = ["CLOSE_SECONDS", "Reader", "Write"]
-
-log = logging.getLogger("tokenstream")
 
 CLOSE_SECONDS = 1.0
 """How long `close` waits for a thread: a `next()` that blocks in C can't be ended."""
@@ -474,7 +471,7 @@ class Reader:
         if pump.result is not None:
             return
         if pump.error is not None:
-            self._log(pump.error)
+            pump.log_failure(pump.error)
         if self._came_back or (self._inbox.finished and not self._unsent):
             pump.settle(pump.outcome())
         else:
@@ -483,15 +480,6 @@ class Reader:
     def _settle_early(self) -> None:
         # Not logged: it is raised, or it is a response and no error.
         self.pump.settle(self.pump.outcome())
-
-    def _log(self, error: BaseException) -> None:
-        log.log(
-            logging.WARNING if isinstance(error, SourceError) else logging.ERROR,
-            "stream failed after %d parts: %s",
-            self._machine.parts,
-            type(error).__name__,
-            exc_info=error,
-        )
 
     def _patience(self, seconds: float | None) -> float | None:
         # A source that ended by itself closes, and `on_finish` runs, as long as

@@ -38,13 +38,14 @@ class TokenStream:
         one. It is called once, where it is read, never before someone reads.
     wire: a name or a wire object.
     keep_alive: idle seconds before a comment is sent (15); None turns it off.
-        With None, a sync source under a sync reader needs no thread, and
-        `source_timeout` can't interrupt it.
+        With None, a sync source under a sync reader needs no thread: it runs in
+        the reader's, where `source_timeout` can't interrupt it.
     prime: longest wait, in seconds, for the first part in `prime()` (15), which
         adapters call before the response is committed; 0 does not wait.
     source_timeout: seconds without a part before the stream fails (300), or None.
-    send_timeout: seconds a reader may make no room before it counts as gone
-        (30), or None.
+    send_timeout: seconds a reader may make no room, or take nothing after the
+        source's end, before it counts as gone (30), or None. Not where the
+        source runs in the reader's own thread, see `keep_alive`.
     max_duration: seconds the whole stream may last, or None (the default).
     high_water: bytes held for a slow reader before the source is paused (65536).
     on_finish: called once with a `Result`, whatever the end, if the source was

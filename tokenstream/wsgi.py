@@ -7,6 +7,7 @@ into the environ: looked at, it tells at once.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 
 from .native import original
 
-__all__ = ["Probe", "disconnect_probe"]
+__all__ = ["Probe", "disconnect_probe", "hanger_up"]
 
 Probe: TypeAlias = Callable[[], bool]
 
@@ -37,13 +38,39 @@ def disconnect_probe(environ: Mapping[str, Any]) -> Probe | None:
     """
     if callable(asked := environ.get(_WAITRESS)):
         return lambda: bool(asked())
-    sock = next((environ[name] for name in _SOCKETS if environ.get(name) is not None), None)
+    sock = _socket_in(environ)
     if sock is None:
         return None
     if not (hasattr(select, "poll") and _RDHUP):
         return _working(_peeked, sock)
     # gevent's own knows no POLLRDHUP. The real one does not block: it gets no time to.
     return _working(partial(_polled, original("select", "poll")), sock)
+
+
+def hanger_up(environ: Mapping[str, Any]) -> Callable[[], None] | None:
+    """Return a function that ends the request's connection, None where no socket is lent.
+
+    It frees a thread that writes to a reader that takes nothing, which would
+    else stay until that reader leaves. From any thread; never raises.
+    """
+    sock = _socket_in(environ)
+    if sock is None or environ.get("SERVER_PROTOCOL", "").startswith("HTTP/2"):
+        return None  # other requests may share an HTTP/2 connection
+    return partial(_shut_down, sock)
+
+
+def _shut_down(sock: Any) -> None:
+    # Through a duplicate: `SSLSocket.shutdown` lets go of TLS first, so that the thread
+    # in the write would go on in clear, and gevent's is for its socket's own thread alone.
+    try:
+        with original("socket", "socket")(fileno=os.dup(sock.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
+    except (OSError, ValueError, AttributeError, TypeError):
+        pass  # closed meanwhile, or no socket
+
+
+def _socket_in(environ: Mapping[str, Any]) -> Any:
+    return next((environ[name] for name in _SOCKETS if environ.get(name) is not None), None)
 
 
 _RDHUP: int = getattr(select, "POLLRDHUP", 0)  # Linux

@@ -8,7 +8,10 @@ and `is_async` is right for every middleware that asks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import weakref
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 from asgiref.sync import sync_to_async
 
@@ -16,7 +19,7 @@ from tokenstream import TokenStream
 
 from .database import Lender
 
-__all__ = ["AsyncBody", "SyncBody", "running_loop"]
+__all__ = ["AsyncBody", "SyncBody", "Writing", "running_loop"]
 
 _closing: set[asyncio.Task[None]] = set()  # a loop holds its tasks only weakly
 
@@ -50,12 +53,33 @@ class SyncBody:
         self._stream.close()
 
 
+class Writing:
+    """The task in which Django reads a body and writes what it has read."""
+
+    def __init__(self) -> None:
+        # The pump knows this object: it must not hold the task, which holds the stream.
+        self.task: weakref.ref[asyncio.Task[Any]] | None = None
+
+    def begin(self) -> None:
+        """Know the task that runs."""
+        task = asyncio.current_task()
+        self.task = None if task is None else weakref.ref(task)
+
+    def cancel(self) -> None:
+        """End a write to a reader that takes nothing, as Django does for one that left."""
+        task = None if self.task is None else self.task()
+        if task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+
 class AsyncBody:
     """What an ASGI server reads."""
 
-    def __init__(self, stream: TokenStream, lender: Lender) -> None:
+    def __init__(self, stream: TokenStream, lender: Lender, writing: Writing) -> None:
         self._stream = stream
         self._lender = lender
+        self._writing = writing
         self._loop = running_loop()
         self._over = False
 
@@ -64,6 +88,8 @@ class AsyncBody:
 
     async def __anext__(self) -> bytes:
         self._loop = asyncio.get_running_loop()
+        if self._writing.task is None:
+            self._writing.begin()
         try:
             if not self._lender.has_looked:
                 # The request's connections are where its sync code runs.

@@ -22,9 +22,9 @@ from tokenstream.host import Host
 from tokenstream.opening import refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, answer, run_id_for
 from tokenstream.wires import find_wire
-from tokenstream.wsgi import disconnect_probe
+from tokenstream.wsgi import disconnect_probe, hanger_up
 
-from .body import AsyncBody, SyncBody, running_loop
+from .body import AsyncBody, SyncBody, Writing, running_loop
 from .database import Lender
 from .requests import asked, is_asgi, plain_request
 from .threads import OwnThread
@@ -76,9 +76,14 @@ class TokenStreamResponse(StreamingHttpResponse):
         wire, ask = find_wire(wire), asked(http)
         self._lender = Lender()
         self._thread = OwnThread(self._lender.scope)
+        self._writing = Writing()
         run_id = run_id_for(ask, wire, on_reconnect)
         self._stream = self._made(source, wire, http, run_id, stream_options)
-        self._body = (AsyncBody if is_asgi(http) else SyncBody)(self._stream, self._lender)
+        self._body: AsyncBody | SyncBody = (
+            AsyncBody(self._stream, self._lender, self._writing)
+            if is_asgi(http)
+            else SyncBody(self._stream, self._lender)
+        )
         self._whole = answer(ask, wire, on_reconnect)
         if self._whole is not None:
             self._body.close()
@@ -137,6 +142,7 @@ class TokenStreamResponse(StreamingHttpResponse):
             shared_loop=not asgi,
             run_id=run_id,
             has_left=None if asgi else disconnect_probe(request.META),
+            hang_up=self._writing.cancel if asgi else hanger_up(request.META),
             inline=not asgi,  # a sync view is primed in its own thread, then a loop reads
         )
         stream = self._placed(source, wire, host, asgi and loop is not None, options)

@@ -21,7 +21,7 @@ from tokenstream.host import Host
 from tokenstream.opening import loop_runs_here, refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, Request, answer, run_id_for
 from tokenstream.wires import find_wire
-from tokenstream.wsgi import disconnect_probe
+from tokenstream.wsgi import disconnect_probe, hanger_up
 
 from .body import Body, Chunks
 from .config import options_for
@@ -139,6 +139,7 @@ def _host(run_id: str | None) -> Host:
         is_response=is_response,
         run_id=run_id,
         has_left=disconnect_probe(request.environ),
+        hang_up=hanger_up(request.environ),
     )
 
 

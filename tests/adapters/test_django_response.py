@@ -323,19 +323,28 @@ async def test_a_reader_that_leaves_a_silent_source_under_asgi(
     assert await asyncio.to_thread(source.closed.wait, 10)
 
 
-async def test_a_reader_that_leaves_while_it_is_written_to(serve: Serve) -> None:
-    # The task is cancelled inside of `send`: only the response's `close` tells.
+@pytest.mark.parametrize("make", [streaming, astreaming])
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "at its end"])
+@pytest.mark.parametrize("leaves", [True, False], ids=["leaves", "takes nothing"])
+async def test_a_reader_that_leaves_while_it_is_written_to(
+    leaves: bool, hot: bool, make: Any, serve: Serve
+) -> None:
+    # The task is cancelled inside of `send`, which tells Django that the reader has gone.
+    results: list[Result] = []
     closed = asyncio.Event()
 
     async def source() -> AsyncIterator[str]:
         try:
-            while True:
+            yield "x"
+            while hot:
                 yield "x"
         finally:
             await asyncio.sleep(0)
             closed.set()
 
-    app, scope = get_asgi_application(), AsyncRequestFactory().post(serve(streaming(source))).scope
+    patience = 20 if leaves else 0.05
+    path = serve(make(source, send_timeout=patience, on_finish=results.append))
+    app, scope = get_asgi_application(), AsyncRequestFactory().post(path).scope
     blocked, left = asyncio.Event(), asyncio.Event()
     messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
@@ -353,9 +362,11 @@ async def test_a_reader_that_leaves_while_it_is_written_to(serve: Serve) -> None
     async with asyncio.timeout(20):
         call = asyncio.ensure_future(app(scope, receive, send))
         await blocked.wait()
-        left.set()
+        if leaves:
+            left.set()
         await call
         await closed.wait()
+    assert [result.outcome for result in results] == ["disconnected"]
 
 
 async def test_django_waits_for_an_async_clean_up(serve: Serve) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import process
 from ..errors import SourceCancelled
-from ..gates import LoopGate
+from ..gates import Alarm, LoopGate
 from ..opening import (
     Returns,
     aclose_all,
@@ -113,10 +113,7 @@ class LoopDriver:
             await self._pull(source)
             if self._handed_over:
                 return
-            while pump.result is None:
-                waiter = self._gate.arm()
-                if pump.result is None:
-                    await waiter
+            await self._reader(lambda: pump.result is not None)
             await acall_on_finish(pump)
         except asyncio.CancelledError:
             # The loop ends while the reader's last word is awaited.
@@ -215,7 +212,7 @@ class LoopDriver:
                 pump.flush()
                 has_room = pump.accept(item)
             if not has_room:
-                await self._room()
+                await self._reader(lambda: pump.stopping or pump.ended or inbox.has_room())
                 if pump.stopping:
                     return
             if look() >= self._slice_end:
@@ -267,22 +264,25 @@ class LoopDriver:
             except BaseException as error:
                 resume, value = taking.throw, error
 
-    async def _room(self) -> None:
+    async def _reader(self, may_go_on: Callable[[], bool]) -> None:
+        """Wait for what the reader does; it has `send_timeout` for each time it takes something."""
         pump, inbox = self._pump, self._pump.inbox
         until = pump.room_deadline()
-        timer = None if until is None else pump.clock.call_at(self.loop, until, self._gate.wake)
+        alarm = Alarm(pump.clock, self._gate)
         try:
-            while not (pump.stopping or pump.ended or inbox.has_room()):
+            while not may_go_on():
                 waiter = self._gate.arm()
                 inbox.producer = self._gate
-                if not inbox.has_room():
+                alarm.set(until)
+                if not may_go_on():
                     await waiter
+                if inbox.producer is None:  # it took what there was, maybe the last
+                    until = pump.room_deadline()
                 inbox.producer = None
-                if pump.is_past(until) and not inbox.has_room():
+                if pump.is_past(until) and not may_go_on():
                     pump.give_up()
         finally:
-            if timer is not None:
-                timer.cancel()
+            alarm.cancel()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

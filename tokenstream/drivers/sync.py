@@ -95,12 +95,14 @@ class ThreadDriver:
 
     def _wait(self, life: _SyncLife) -> None:
         pump, inbox = self._pump, self._pump.inbox
-        until = None if life.closed else pump.room_deadline()
+        until = pump.room_deadline()
         gate = self._gate = self._gate or ThreadGate(pump.clock)
         while not life.may_go_on():
             inbox.producer = gate
             if not life.may_go_on():
                 gate.wait(until)
+            if inbox.producer is None:  # it took what there was, maybe the last
+                until = pump.room_deadline()
             inbox.producer = None
             if pump.is_past(until) and not life.may_go_on():
                 self.exclusively(pump.give_up)
