@@ -16,11 +16,17 @@ def _no_response(_: object) -> bool:
     return False
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What a framework lends to the streams in it.
 
     scope: entered around all sync work of the stream, on the thread that does it.
+    on_first_part: called with the first part, where the source runs, before the part
+        goes on: on the thread of a sync source, on the loop of an async one.
     is_response: tells a finished response, which is passed through, from a source.
     shared_loop: run async sources on the process's shared loop, though a loop
         runs where the stream is made: that one is about to end.
@@ -35,6 +41,7 @@ class Host:
     """
 
     scope: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+    on_first_part: Callable[[], None] = _nothing
     is_response: Callable[[object], bool] = _no_response
     shared_loop: bool = False
     run_id: str | None = None

@@ -187,6 +187,18 @@ async def test_the_host_may_ask_for_the_shared_loop():
 # Cancelled by others.
 
 
+@pytest.mark.parametrize("shared", [True, False])
+async def test_the_host_hears_of_the_first_part_on_the_source_s_loop(shared):
+    heard = []
+
+    def note():
+        heard.append((source.yielded, {threading.current_thread().name}))
+
+    source = AsyncScriptedSource("a", "b")
+    await aread_all(TokenStream(source, host=Host(shared_loop=shared, on_first_part=note)))
+    assert heard == [(1, source.threads)]
+
+
 async def test_a_task_that_is_cancelled_from_outside_ends_its_stream():
     source = AsyncScriptedSource("a", WAIT)
     stream = TokenStream(source, "text")

@@ -44,6 +44,26 @@ def test_the_host_may_forbid_the_readers_own_thread():
     assert source.threads == {"tokenstream-pump"}
 
 
+@pytest.mark.parametrize("inline", [True, False])
+def test_the_host_hears_of_the_first_part_on_the_source_s_thread(inline):
+    heard = []
+    source = ScriptedSource("a", "b")
+    host = Host(
+        inline=inline,
+        on_first_part=lambda: heard.append((source.yielded, {threading.current_thread().name})),
+    )
+    read_all(TokenStream(source, keep_alive=None, host=host))
+    assert heard == [(1, source.threads)]
+
+
+@pytest.mark.parametrize("source", [(), (ValueError(),)])
+def test_the_host_hears_of_no_first_part_where_there_is_none(source):
+    heard = []
+    host = Host(on_first_part=lambda: heard.append("part"))
+    read_all(TokenStream(ScriptedSource(*source), host=host))
+    assert heard == []
+
+
 def test_inline_pulls_a_part_when_it_is_read_and_not_before():
     source = ScriptedSource(script=forever())
     stream = TokenStream(source, keep_alive=None)

@@ -200,7 +200,11 @@ class LoopDriver:
         # A reader on another thread reads while this one runs: it gets each at once.
         gathers = self.loop is pump.reader_loop
         gathered, room = 0, inbox.room()
+        is_first = True
         async for item in iterator:
+            if is_first:
+                is_first = False
+                pump.host.on_first_part()
             if gathers and type(item) is str:
                 # Framed many at a time: a token of a hot source costs 0.3 us here, not 1.
                 texts.append(item)

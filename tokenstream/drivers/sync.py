@@ -250,8 +250,9 @@ class _SyncLife:
         return source
 
     def _feed(self, iterator: Iterator[object]) -> Iterator[None]:
-        pump, accept = self._pump, self._driver.accept
-        end = pump.end_with
+        pump = self._pump
+        accept, end = self._accept_first, pump.end_with
+        later = self._driver.accept, pump.end_late
         while not pump.stopping:
             try:
                 item = next(iterator)
@@ -262,7 +263,11 @@ class _SyncLife:
                 raise _unasked() from error
             if not accept(item):
                 yield
-            end = pump.end_late
+            accept, end = later
+
+    def _accept_first(self, item: object) -> bool:
+        self._pump.host.on_first_part()
+        return self._driver.accept(item)
 
 
 def _unasked() -> RuntimeError:
