@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+from glob import glob
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -19,8 +20,9 @@ __all__ = ["missing", "need_checkout", "need_module", "need_program"]
 
 def need_program(name: str) -> str:
     """Return the path of a program, or skip the test, or the module that asks at its top."""
-    # Debian keeps nginx where only root's PATH looks.
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    # Debian keeps nginx where only root's PATH looks, and PostgreSQL where none does.
+    elsewhere = ["/usr/sbin", "/usr/local/sbin", *sorted(glob("/usr/lib/postgresql/*/bin"))]
+    path = shutil.which(name) or shutil.which(name, path=":".join(elsewhere))
     return path or missing(f"needs the program {name}, which is not on the PATH")
 
 

@@ -43,7 +43,8 @@ class SyncBody:
         return self
 
     def __next__(self) -> bytes:
-        self._lender.look()
+        if self._lender.is_due:
+            self._lender.look()
         return next(self._stream)
 
     def close(self) -> None:
@@ -91,7 +92,7 @@ class AsyncBody:
         if self._writing.task is None:
             self._writing.begin()
         try:
-            if not self._lender.has_looked:
+            if self._lender.is_due:
                 # The request's connections are where its sync code runs.
                 await sync_to_async(self._lender.look)()
             return await anext(self._stream)

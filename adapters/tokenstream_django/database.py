@@ -6,37 +6,51 @@ since the view's thread may serve its next request while a source still works.
 
 In tests that can't be: an in-memory SQLite database is its connection, and a
 `TestCase` keeps all it did in a transaction of its own connection. Those are lent.
+
+Django keeps a request's connections until its response is closed: for a stream,
+minutes in which nothing asks the database. `release_db` gives them back earlier.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections
+from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Lender"]
+__all__ = ["Lender", "release_here"]
+
+log = logging.getLogger("tokenstream")
 
 
 class Lender:
-    """Lends the connections of the thread that asks for a stream to those that run it."""
+    """Lends the connections of the thread that asks for a stream to those that run it.
 
-    def __init__(self) -> None:
+    releases: that thread gives its connections back whenever it looks.
+    is_due: whether that thread is to look, for the first time or again.
+    """
+
+    def __init__(self, *, releases: bool = False) -> None:
+        self.releases = releases
+        self.is_due = True
         self._lent: list[BaseDatabaseWrapper] = []
         self._owner: threading.Thread | None = None
 
     def look(self) -> None:
         """See what this thread has; the first call counts. Where its connections live only."""
+        self.is_due = False
         if self._owner is None:
             self._lent = [connection for connection in _here() if _must_be_lent(connection)]
             self._owner = threading.current_thread()
+        if self.releases:
+            release_here()
 
-    @property
-    def has_looked(self) -> bool:
-        """Whether `look` was called."""
-        return self._owner is not None
+    def look_again(self) -> None:
+        """Let the thread give back what it has opened since it looked."""
+        self.is_due = self.releases
 
     @contextmanager
     def scope(self) -> Iterator[None]:
@@ -66,6 +80,27 @@ class Lender:
                 connection.close()
         for alias, connection in before.items():
             connections[alias] = connection
+
+
+def release_here() -> None:
+    """Close this thread's connections, which gives those of a pool back to it.
+
+    Not those in a transaction, nor those that another thread may be using.
+    """
+    for connection in _here():
+        if _is_idle(connection):
+            try:
+                connection.close()
+            except Error:  # of a server that has gone: the stream needs it no more
+                log.warning("closing the connection %r raised", connection.alias, exc_info=True)
+
+
+def _is_idle(connection: BaseDatabaseWrapper) -> bool:
+    return (
+        connection.connection is not None
+        and connection.get_autocommit()  # off inside `atomic`, too
+        and not connection.allow_thread_sharing
+    )
 
 
 def _here() -> list[BaseDatabaseWrapper]:

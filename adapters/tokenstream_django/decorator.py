@@ -91,5 +91,5 @@ def _streaming(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any])
 
 def _check(wire: WireName | Wire, options: Mapping[str, Any]) -> None:
     """Raise for options that no request could stream with."""
-    of_the_response = {"status", "headers", "on_reconnect"}
+    of_the_response = {"status", "headers", "on_reconnect", "release_db"}
     TokenStream((), wire, **{k: v for k, v in options.items() if k not in of_the_response})

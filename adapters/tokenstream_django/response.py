@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 import django
@@ -25,7 +25,7 @@ from tokenstream.wires import find_wire
 from tokenstream.wsgi import disconnect_probe, hanger_up
 
 from .body import AsyncBody, SyncBody, Writing, running_loop
-from .database import Lender
+from .database import Lender, release_here
 from .requests import asked, is_asgi, plain_request
 from .threads import OwnThread
 
@@ -46,6 +46,9 @@ class TokenStreamResponse(StreamingHttpResponse):
     status, headers: the response's; the stream's own headers are added.
     on_reconnect: what an EventSource that comes back gets: "refuse" (an error
         event, then 204) or "rerun" (the generation again).
+    release_db: give the request's database connections back before the first
+        token, and those that the source has used until then (False: they stay
+        open as long as the stream, as Django has it). Not those in a transaction.
 
     The source is not started before someone reads: HEAD and reconnects never
     start it. What it raises is then too late for an HTTP error; `prime`, which
@@ -65,6 +68,7 @@ class TokenStreamResponse(StreamingHttpResponse):
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         on_reconnect: OnReconnect = "refuse",
+        release_db: bool = False,
         **stream_options: Any,
     ) -> None:
         http = plain_request(request)
@@ -74,7 +78,7 @@ class TokenStreamResponse(StreamingHttpResponse):
                 "which tells WSGI from ASGI: add request=request"
             )
         wire, ask = find_wire(wire), asked(http)
-        self._lender = Lender()
+        self._lender = Lender(releases=release_db)
         self._thread = OwnThread(self._lender.scope)
         self._writing = Writing()
         run_id = run_id_for(ask, wire, on_reconnect)
@@ -104,7 +108,10 @@ class TokenStreamResponse(StreamingHttpResponse):
         # A loop that waits for this thread hears of a reader that leaves, and asgiref then
         # cancels what the thread awaits on it.
         awaits = isinstance(self._body, AsyncBody) and _loop_waits()
-        return self._chosen((async_to_sync(self._aprimed) if awaits else self._stream.prime)())
+        try:
+            return self._chosen((async_to_sync(self._aprimed) if awaits else self._stream.prime)())
+        finally:
+            self._lender.look_again()  # middleware comes after the view
 
     async def aprime(self) -> HttpResponseBase:
         """Do what `prime` does, in an async view."""
@@ -112,7 +119,10 @@ class TokenStreamResponse(StreamingHttpResponse):
             return self
         # The request's connections are where its sync code runs.
         await sync_to_async(self._lender.look)()
-        return self._chosen(await self._aprimed())
+        try:
+            return self._chosen(await self._aprimed())
+        finally:
+            self._lender.look_again()
 
     def __setitem__(self, header: str, value: Any) -> None:
         # Hand-written streams often set `Connection`, which several servers answer with 500.
@@ -138,6 +148,7 @@ class TokenStreamResponse(StreamingHttpResponse):
             refuse_opened(source)
         host = Host(
             scope=self._lender.scope,
+            on_first_part=_giving_back(self._lender, self._thread),
             is_response=_is_response,
             shared_loop=not asgi,
             run_id=run_id,
@@ -189,6 +200,25 @@ def _loop_waits() -> bool:
     """Tell whether an ASGI server's loop waits for this thread, as it does for a sync view."""
     loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
     return loop is not None and loop.is_running()
+
+
+def _giving_back(lender: Lender, thread: OwnThread) -> Callable[[], None]:
+    """Return what gives back the connections that a source has used until its first part.
+
+    Of the response it knows nothing: a stream that nobody reads must be dropped.
+    """
+
+    def give_back() -> None:
+        if running_loop() is None:
+            release_here()  # a sync source's are its own thread's
+        thread.tell(release_here)  # an async one's are here,
+        lender.look_again()  # or where the request's are
+
+    return give_back if lender.releases else _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 def _is_response(value: object) -> bool:

@@ -72,6 +72,12 @@ class OwnThread(Executor):
             self._jobs.put(job)
         return future
 
+    def tell(self, call: Callable[[], None]) -> None:
+        """Run a call on the thread, if there is one; wait for nothing."""
+        with self._lock:
+            if self._jobs is not None:
+                self._jobs.put(functools.partial(_run, Future(), call))
+
     def end(self) -> Future[None]:
         """End the thread after the calls it has; return what is done when it has ended."""
         with self._lock:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.core.asgi import get_asgi_application
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.db.backends.sqlite3 import base as sqlite
+from django.db.transaction import atomic
 from django.http import JsonResponse
 from django.test import (
     AsyncClient,
@@ -28,7 +31,7 @@ from django_project.models import Message
 from tokenstream import Result
 from tokenstream.testing import WAIT, ScriptedSource, read_stream
 from tokenstream_django import TokenStreamResponse, token_stream
-from tokenstream_django.database import Lender
+from tokenstream_django.database import Lender, release_here
 
 Serve = Callable[..., str]
 
@@ -339,15 +342,141 @@ def _until(condition: Callable[[], bool]) -> None:
     assert condition()
 
 
+# Giving connections back: sessions are counted under real servers in tests/servers.
+
+
+def releasing(source: object = production_tokens) -> Callable[..., Any]:
+    def view(request: Any) -> TokenStreamResponse:
+        connections["file"].ensure_connection()
+        return TokenStreamResponse(source, request=request, release_db=True)
+
+    return view
+
+
+@in_production
+def test_a_stream_gives_back_the_request_s_connections(serve: Serve) -> None:
+    Message.objects.using("file").create(text="question")
+    events = iter(read_stream(Client().post(serve(releasing()))))
+    assert connections["file"].connection is not None
+    assert next(events).data == '{"token":"question"}'
+    assert connections["file"].connection is None
+    assert [event.data for event in events] == ["[DONE]"]
+
+
+@in_production
+def test_not_unless_it_is_asked_to(serve: Serve) -> None:
+    connections["file"].ensure_connection()
+    view = token_stream(lambda request: ["a"])
+    assert read_stream(Client().post(serve(view))).read().tokens == ["a"]
+    assert connections["file"].connection is not None
+
+
+@in_production
+def test_head_and_a_finished_response_leave_them_alone(serve: Serve) -> None:
+    connections["file"].ensure_connection()
+    Client().head(serve(releasing()))
+    assert connections["file"].connection is not None
+
+
+@in_production
+@pytest.mark.parametrize("decorated", [True, False])
+def test_a_transaction_keeps_its_connection(decorated: bool, serve: Serve) -> None:
+    # As a test's own, or a view's under ATOMIC_REQUESTS while it is primed.
+    view = (
+        token_stream(release_db=True)(lambda request: ["a"]) if decorated else releasing(list("a"))
+    )
+    with atomic("file"):
+        Message.objects.using("file").create(text="question")
+        assert read_stream(Client().post(serve(view)), limit=1).read().tokens
+        assert connections["file"].connection is not None
+    assert texts("file") == ["question"]
+
+
+@in_production
+def test_a_transaction_without_atomic_keeps_it_too() -> None:
+    connection = connections["file"]
+    connection.set_autocommit(False)
+    try:
+        Message.objects.using("file").create(text="question")
+        release_here()
+        assert texts("file") == ["question"]
+        connection.rollback()
+    finally:
+        connection.set_autocommit(True)
+    assert texts("file") == []
+
+
+@in_production
+def test_a_connection_that_is_lent_is_kept() -> None:
+    connection = connections["file"]
+    connection.ensure_connection()
+    connection.inc_thread_sharing()
+    try:
+        release_here()
+        assert connection.connection is not None
+    finally:
+        connection.dec_thread_sharing()
+    release_here()
+    assert connection.connection is None
+
+
+@in_production
+def test_views_under_atomic_requests_commit_and_then_give_back(serve: Serve) -> None:
+    @token_stream(release_db=True)
+    def view(request: Any) -> Iterator[str]:
+        Message.objects.using("file").create(text="asked")
+        return iter(["a"])
+
+    with _atomic_requests("file"):
+        events = iter(read_stream(Client().post(serve(view))))
+        assert connections["file"].connection is not None
+        assert next(events).data == '{"token":"a"}'
+        assert connections["file"].connection is None
+        assert [event.data for event in events] == ["[DONE]"]
+    assert texts("file") == ["asked"]
+
+
+@contextmanager
+def _atomic_requests(alias: str) -> Iterator[None]:
+    options = connections[alias].settings_dict
+    before = options["ATOMIC_REQUESTS"]
+    options["ATOMIC_REQUESTS"] = True
+    try:
+        yield
+    finally:
+        options["ATOMIC_REQUESTS"] = before
+
+
+@in_production
+def test_a_connection_that_cannot_be_closed_is_none_of_the_streams_business(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Unclosable(sqlite.DatabaseWrapper):
+        def _close(self) -> None:
+            raise OperationalError("the server has gone")
+
+    def work() -> None:
+        broken = Unclosable(connections["file"].settings_dict, "file")
+        connections["file"] = broken
+        broken.connect()
+        release_here()
+        assert broken.connection is None
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert "closing the connection 'file' raised" in caplog.text
+
+
 # The lender itself.
 
 
 @pytest.mark.django_db
 def test_only_what_must_be_is_lent() -> None:
     lender = Lender()
-    assert not lender.has_looked
+    assert lender.is_due
     lender.look()
-    assert lender.has_looked
+    assert not lender.is_due
     ours, theirs = connections["default"], []
 
     def work() -> None:

@@ -30,9 +30,11 @@ class Both:
 class Llm:
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.history: list[str] | None = None
 
-    def stream(self, question: str) -> Both:
+    def stream(self, question: str, history: list[str] | None = None) -> Both:
         self.asked.append(question)
+        self.history = history
         return Both()
 
 
@@ -55,6 +57,13 @@ def test_each_view_streams(path: str, page: dict[str, Any]) -> None:
     transcript = read_stream(response).read()
     assert (transcript.text, transcript.done) == ("hello there", True)
     assert page["llm"].asked == ([] if path == "sdk" else ["hi"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_released_view_reads_the_database_first(page: dict[str, Any]) -> None:
+    Message.objects.create(text="before")
+    assert read_stream(Client().post("/released", {"q": "hi"})).read().done
+    assert page["llm"].history == ["before"]
 
 
 def test_the_private_view_asks_for_a_login(page: dict[str, Any]) -> None:
