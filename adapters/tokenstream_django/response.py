@@ -9,11 +9,8 @@ from typing import Any, Protocol
 
 import django
 from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
-from django.conf import settings
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.middleware.gzip import GZipMiddleware
-from django.utils.module_loading import import_string
 
 from tokenstream import TokenStream, Wire, WireName
 from tokenstream.asgi import byte_limit
@@ -93,8 +90,8 @@ class TokenStreamResponse(StreamingHttpResponse):
             self._body.close()
             self._send_whole(self._whole, status if ask.method == "HEAD" else None, headers)
             return
-        ours = {**self._stream.headers, **_against_gzip()}
-        super().__init__(self._body, status=status, headers=merged(ours, headers))
+        headers = merged(self._stream.headers, headers)
+        super().__init__(self._body, status=status, headers=headers)
 
     def prime(self) -> HttpResponseBase:
         """Wait for the first part, at most `prime` seconds, in a sync view.
@@ -128,6 +125,15 @@ class TokenStreamResponse(StreamingHttpResponse):
         # Hand-written streams often set `Connection`, which several servers answer with 500.
         if merged({}, {header: value}):
             super().__setitem__(header, value)
+
+    def has_header(self, header: str) -> bool:
+        """Tell whether there is such a header; one who asks for an encoding finds one."""
+        # Only what would compress the response asks: GZipMiddleware, and `gzip_page` on a
+        # view. Before 6.1 they hold a stream back, or cut it into members of which several
+        # clients read only the first, or make a body of a 204. They leave an encoded one alone.
+        if django.VERSION < (6, 1) and header.lower() == "content-encoding":
+            self.headers.setdefault("Content-Encoding", "identity")
+        return super().has_header(header)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         # Django warns of any sync content under ASGI, though this is a few bytes at hand.
@@ -186,10 +192,7 @@ class TokenStreamResponse(StreamingHttpResponse):
 
     def _send_whole(self, whole: Answer, status: int | None, own: Mapping[str, str] | None) -> None:
         """Send an answer that needs no source: sync, since there is nothing to wait for."""
-        # Also of no body: the middleware would make one of a 204.
-        headers = {**whole.headers, **_against_gzip()}
-        if whole.status != 204:
-            headers = merged(headers, own)
+        headers = whole.headers if whole.status == 204 else merged(whole.headers, own)
         body = [whole.body] if whole.body else []
         super().__init__(body, status=status or whole.status, headers=headers)
         if "Content-Type" not in headers:
@@ -223,20 +226,6 @@ def _nothing() -> None:
 
 def _is_response(value: object) -> bool:
     return isinstance(value, HttpResponseBase)
-
-
-def _against_gzip() -> dict[str, str]:
-    # Before 6.1 Django's GZipMiddleware holds a stream back, or cuts it into members
-    # of which several clients read only the first. It leaves an encoded response alone.
-    if django.VERSION < (6, 1) and _has_gzip(tuple(settings.MIDDLEWARE)):
-        return {"Content-Encoding": "identity"}
-    return {}
-
-
-@functools.lru_cache(maxsize=8)
-def _has_gzip(middleware: tuple[str, ...]) -> bool:
-    kinds = [import_string(path) for path in middleware]
-    return any(isinstance(kind, type) and issubclass(kind, GZipMiddleware) for kind in kinds)
 
 
 async def _each(response: StreamingHttpResponse) -> AsyncIterator[bytes]:

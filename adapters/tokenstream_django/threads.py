@@ -76,7 +76,7 @@ class OwnThread(Executor):
         """Run a call on the thread, if there is one; wait for nothing."""
         with self._lock:
             if self._jobs is not None:
-                self._jobs.put(functools.partial(_run, Future(), call))
+                self._jobs.put(functools.partial(settle, Future(), call))
 
     def end(self) -> Future[None]:
         """End the thread after the calls it has; return what is done when it has ended."""

@@ -141,11 +141,18 @@ def test_what_belongs_to_the_server_is_dropped(
     assert len(warned) == 2
 
 
-def test_identity_only_against_gzip(rf: RequestFactory, settings: Any) -> None:
-    assert "Content-Encoding" not in TokenStreamResponse(["a"], request=rf.post("/"))
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django_project.middleware.OwnGZip"]
-    response = TokenStreamResponse(["a"], request=rf.post("/"))
-    assert ("Content-Encoding" in response) is (django.VERSION < (6, 1))
+@pytest.mark.parametrize("middleware", [(), (GZIP,), ("django_project.middleware.OwnGZip",)])
+@pytest.mark.parametrize("method", ["post", "head"])
+def test_identity_only_against_gzip(middleware: Any, method: str, serve: Serve) -> None:
+    response = getattr(Client(), method)(serve(streaming(["a"]), middleware=middleware))
+    against = bool(middleware) and django.VERSION < (6, 1)
+    assert response.headers.get("Content-Encoding") == ("identity" if against else None)
+
+
+def test_an_encoding_of_the_apps_own_stays(serve: Serve) -> None:
+    view = streaming(["a"], headers={"Content-Encoding": "br"})
+    response = Client().post(serve(view, middleware=(GZIP,)))
+    assert response["Content-Encoding"] == "br"
 
 
 @pytest.mark.skipif(django.VERSION >= (6, 1), reason="it flushes each chunk there, zipped")

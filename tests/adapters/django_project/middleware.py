@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils.decorators import sync_and_async_middleware
+
+
+def _with_dogs(chunk: bytes) -> bytes:
+    return chunk.replace(b"cat", b"dog")
 
 
 def _asking(response: Any) -> HttpResponseBase:
@@ -19,14 +24,14 @@ def _asking(response: Any) -> HttpResponseBase:
 
         async def amapped() -> AsyncIterator[bytes]:
             async for chunk in content:
-                yield chunk.replace(b"cat", b"dog")
+                yield _with_dogs(chunk)
 
         response.streaming_content = amapped()
     else:
 
         def mapped() -> Iterator[bytes]:
             for chunk in content:
-                yield chunk.replace(b"cat", b"dog")
+                yield _with_dogs(chunk)
 
         response.streaming_content = mapped()
     return response
@@ -43,6 +48,27 @@ def mapping(get_response: Any) -> Any:
 
     def middleware(request: Any) -> Any:
         return _asking(get_response(request))
+
+    return middleware
+
+
+WHERE: ContextVar[str] = ContextVar("where", default="nowhere")
+
+
+@sync_and_async_middleware
+def setting(get_response: Any) -> Any:
+    """Set a context variable, as those do that trace or log."""
+    if iscoroutinefunction(get_response):
+
+        async def amiddleware(request: Any) -> Any:
+            WHERE.set("middleware")
+            return await get_response(request)
+
+        return amiddleware
+
+    def middleware(request: Any) -> Any:
+        WHERE.set("middleware")
+        return get_response(request)
 
     return middleware
 
@@ -76,3 +102,19 @@ class SyncOnly:
 
     def __call__(self, request: Any) -> Any:
         return self._get_response(request)
+
+
+class Mapping(SyncOnly):
+    """Maps what there is with `map`, and asks for nothing."""
+
+    def __call__(self, request: Any) -> Any:
+        response = self._get_response(request)
+        response.streaming_content = map(_with_dogs, response.streaming_content)
+        return response
+
+
+class SyncAsking(SyncOnly):
+    """Sync itself, so that under ASGI it maps an async stream from the request's thread."""
+
+    def __call__(self, request: Any) -> Any:
+        return _asking(self._get_response(request))
