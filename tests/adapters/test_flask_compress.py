@@ -37,7 +37,7 @@ def compressing(config: dict[str, Any], source: Any, decorated: bool) -> Any:
         (OPTED_IN | {"COMPRESS_STREAMS": False}, None),
     ],
 )
-@pytest.mark.parametrize("accepted", ["gzip", "br, zstd, deflate, gzip"])
+@pytest.mark.parametrize("accepted", ["gzip", "br", "zstd", "deflate", "br, zstd, deflate, gzip"])
 def test_it_streams(
     config: dict[str, Any], encoding: str | None, accepted: str, decorated: bool
 ) -> None:
