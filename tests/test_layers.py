@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"reader"},
     {"stream"},
     {"reconnect", "views"},
-    {"asgi", "wsgi", "replay"},
+    {"asgi", "wsgi", "warn", "replay"},
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
