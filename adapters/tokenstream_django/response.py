@@ -18,6 +18,7 @@ from tokenstream.headers import merged
 from tokenstream.host import Host
 from tokenstream.opening import refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, answer, run_id_for
+from tokenstream.warn import warn_of_server
 from tokenstream.wires import find_wire
 from tokenstream.wsgi import disconnect_probe, hanger_up
 
@@ -150,6 +151,8 @@ class TokenStreamResponse(StreamingHttpResponse):
         options: dict[str, Any],
     ) -> TokenStream:
         asgi, loop = is_asgi(request), running_loop()
+        if not asgi:
+            warn_of_server(request.META)
         if loop is not None and not asgi:
             refuse_opened(source)
         host = Host(

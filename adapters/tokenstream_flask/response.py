@@ -20,6 +20,7 @@ from tokenstream.headers import merged
 from tokenstream.host import Host
 from tokenstream.opening import loop_runs_here, refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, Request, answer, run_id_for
+from tokenstream.warn import warn_of_server
 from tokenstream.wires import find_wire
 from tokenstream.wsgi import disconnect_probe, hanger_up
 
@@ -135,6 +136,7 @@ def need_request(name: str) -> None:
 
 
 def _host(run_id: str | None) -> Host:
+    warn_of_server(request.environ)
     return Host(
         is_response=is_response,
         run_id=run_id,
