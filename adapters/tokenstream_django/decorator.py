@@ -18,7 +18,9 @@ from tokenstream.wires import find_wire
 from .requests import asked, find_request
 from .response import TokenStreamResponse
 
-__all__ = ["token_stream"]
+__all__ = ["stream_options", "token_stream"]
+
+_OPTIONS = "token_stream_options"
 
 P = ParamSpec("P")
 
@@ -86,7 +88,16 @@ def _streaming(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any])
     # Django runs an async view under WSGI on a loop in a thread of its own, which
     # gevent makes a greenlet: one view at a time, and 500 for the others. As a sync
     # view it makes the coroutine, and the stream awaits it on the shared loop.
-    return async_view if is_async_view(view) and not are_greenlets() else sync_view
+    streaming = async_view if is_async_view(view) and not are_greenlets() else sync_view
+    # On the function, so that decorators above, which copy its attributes, don't hide it.
+    vars(streaming)[_OPTIONS] = {"wire": wire, **options}
+    return streaming
+
+
+def stream_options(view: object) -> Mapping[str, Any] | None:
+    """Return the options that a view was decorated with, `wire` among them; None if it was not."""
+    found: Mapping[str, Any] | None = getattr(view, _OPTIONS, None)
+    return found
 
 
 def _check(wire: WireName | Wire, options: Mapping[str, Any]) -> None:
