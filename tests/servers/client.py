@@ -30,23 +30,27 @@ class Visit:
 
     def __init__(self, http: httpx.Client, url: str, control: str) -> None:
         self._http = http
-        self._url = url
+        self.url = url
         self._control = control
         self._run = {"run": uuid.uuid4().hex}
 
     def another(self) -> Visit:
-        """Return one more visit to the same site."""
-        return Visit(self._http, self._url, self._control)
+        """Return another visit to the same site, with a run of its own."""
+        return Visit(self._http, self.url, self._control)
+
+    def target(self, path: str) -> str:
+        """Return what a request line names, for one written by hand."""
+        return f"{path}?run={self._run['run']}"
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Send a request, and read its answer to the end."""
-        return self._http.request(method, self._url + path, params=self._run, **request)
+        return self._http.request(method, self.url + path, params=self._run, **request)
 
     def stream(
         self, method: str, path: str, **request: Any
     ) -> AbstractContextManager[httpx.Response]:
         """Send a request, and return its answer, unread."""
-        return self._http.stream(method, self._url + path, params=self._run, **request)
+        return self._http.stream(method, self.url + path, params=self._run, **request)
 
     def release(self) -> None:
         """Give each source of the run a permit."""

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count, islice
+from itertools import count, islice, repeat
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -52,6 +52,8 @@ def finished(result: Result) -> None:
 QUIET: dict[str, Any] = {"keep_alive": 120.0, "on_finish": finished}
 KEPT: dict[str, Any] = {"keep_alive": KEEP_ALIVE, "prime": KEEP_ALIVE}
 INLINE: dict[str, Any] = {"keep_alive": None}
+
+MEGABYTE = "x" * 1_000_000
 
 
 class Source(ScriptedSource):
@@ -125,6 +127,7 @@ SCRIPTS: Mapping[str, Any] = {
     "late": lambda: iter([WAIT, "t0"]),
     "hot": lambda: forever("t"),
     "flood": flood,
+    "megabytes": lambda: repeat(MEGABYTE, 300),
     "fails-before": lambda: iter([LookupError("secret")]),
     "busy-before": lambda: iter([Busy("come back")]),
     "fails-after": lambda: iter(["t0", LookupError("secret")]),
