@@ -1,5 +1,6 @@
 # make demo    a chat page with a real model on 127.0.0.1:8000; ARGS go to tokenstream demo
 # make test    the environment (made once), then the whole suite; ARGS go to pytest
+# make test-matrix    every app under every server, and their table in docs/deployment.md
 # make fuzz    hostile input for an hour; ARGS="--minutes 10 -k decoder"
 # make lint    ruff, mypy, pyright
 # make format  ruff, which rewrites the files
@@ -17,13 +18,22 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constr
 INSTALLED = $(VENV)/.installed
 LINTABLE = $(VENV)/.lintable
 
-.PHONY: help test fuzz lint format install test-wheel clean demo bench
+.PHONY: help test test-matrix fuzz lint format install test-wheel clean demo bench
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+# The table is written when all is green; TOKENSTREAM_RECORDS is where its times are noted.
+RECORDS = $(CURDIR)/build/matrix.jsonl
+
+test-matrix: $(INSTALLED)
+	@mkdir -p $(dir $(RECORDS))
+	@rm -f $(RECORDS)
+	@TOKENSTREAM_MATRIX=1 TOKENSTREAM_RECORDS=$(RECORDS) $(BIN)/python -m pytest tests/servers $(ARGS)
+	@$(BIN)/python -m tests.servers.table $(RECORDS)
 
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m tests.fuzz $(ARGS)

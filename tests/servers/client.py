@@ -73,7 +73,7 @@ class Visit:
     @contextmanager
     def asking(self, path: str) -> Iterator[None]:
         """Ask for a stream and read nothing, until the block is left and with it the server."""
-        url = httpx.URL(self._url + path, params=self._run)
+        url = httpx.URL(self.url + path, params=self._run)
         head = f"POST {url.raw_path.decode()} HTTP/1.1\r\nHost: {url.host}\r\n"
         with socket.create_connection((url.host, url.port or 80), timeout=WATCHDOG) as connection:
             connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from .client import EVENTS, Visit
-from .record import record
+from .record import RUNS, record
 from .sites import SITES, Site, styled
 
 STYLES = ["yielding", "returning", "coroutine", "response", "inline"]
@@ -40,3 +42,15 @@ def test_a_browsers_get_streams_too(visit: Visit, kind: str) -> None:
     assert reader.transcript.text == "t0t1t2t3t4"
     assert events[0].id
     assert events[-1].id == f"{events[0].id}.end"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reply_of_one_token(visit: Visit, site: Site, kind: str) -> None:
+    for _ in range(RUNS):
+        asked_at = time.monotonic()
+        with visit.reading(f"/returning/{kind}/one") as reader:
+            for event in reader:
+                if event.data != "[DONE]":
+                    record(site, "first token", 1000 * (time.monotonic() - asked_at))
+        assert reader.transcript.text == "t0"
+        assert reader.transcript.done

@@ -99,14 +99,6 @@ class Busy(Exception):
     """What each app answers with 503."""
 
 
-def locked(tokens: int) -> Iterator[object]:
-    """Yield a token; each later one takes a permit."""
-    yield "t0"
-    for number in range(1, tokens):
-        yield WAIT
-        yield f"t{number}"
-
-
 def talking() -> Iterator[object]:
     """Yield ten tokens a second."""
     for number in count():
@@ -114,15 +106,23 @@ def talking() -> Iterator[object]:
         yield pause(0.1)
 
 
+def endless() -> Iterator[object]:
+    """Yield a token; each later one takes a permit."""
+    for number in count():
+        yield f"t{number}"
+        yield WAIT
+
+
 def flood() -> Iterator[object]:
-    """Yield more than any server holds, but daphne, which takes all; then little by little."""
+    """Yield more than any server holds, but daphne, which takes all; then one at a time."""
     yield from islice(forever("x" * (1 << 18)), 256)
-    yield from locked(2)
+    yield from endless()
 
 
 SCRIPTS: Mapping[str, Any] = {
-    "five": lambda: locked(5),
-    "endless": lambda: (step for number in count() for step in (f"t{number}", WAIT)),
+    "one": lambda: iter(["t0"]),
+    "five": lambda: islice(endless(), 9),
+    "endless": endless,
     "talking": talking,
     "late": lambda: iter([WAIT, "t0"]),
     "hot": lambda: forever("t"),
