@@ -21,7 +21,8 @@ __all__ = ["Probe", "disconnect_probe", "hanger_up"]
 
 Probe: TypeAlias = Callable[[], bool]
 
-_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
+_SOCKETS = ("gunicorn.socket", "gunicorn.sock", "werkzeug.socket")
+"""`gunicorn.sock` is what its worker `gevent_pywsgi` says."""
 
 # Waitress looks for itself, if `channel_request_lookahead` is set; else it says False.
 _WAITRESS = "waitress.client_disconnected"

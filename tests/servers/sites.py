@@ -19,6 +19,7 @@ __all__ = [
     "GEVENT",
     "ONE_THREAD",
     "PAGE",
+    "PRELOADED",
     "SITES",
     "SMALL",
     "Site",
@@ -171,19 +172,21 @@ SITES = ALL if FULL else [it for it in ALL if str(it) in SMALL]
 _RUN_GEVENT = str(APPS / "run_gevent.py")
 
 GEVENT = [
-    Site(server, app, tuple(part.replace("{app}", target) for part in command))
-    for server, command in {
-        "gunicorn-gevent": _gunicorn("gevent"),
-        "gunicorn-gevent-preload": _gunicorn("gevent", "--preload"),
-        "gunicorn-gevent-pywsgi": _gunicorn("gevent_pywsgi"),
-        "pywsgi": python(_RUN_GEVENT, "patched", "{app}", "{port}"),
-        "pywsgi-unpatched": python(_RUN_GEVENT, "plain", "{app}", "{port}"),
-    }.items()
-    for app, target in WSGI_APPS.items()
-    # Django waits for an async view in a way that only the patch lets others run beside.
-    if (server, app) != ("pywsgi-unpatched", "django")
+    Site(server, app, tuple(part.replace("{app}", WSGI_APPS[app]) for part in command), sees)
+    for server, app, sees, command in [
+        ("gunicorn-gevent-pywsgi", "flask", True, _gunicorn("gevent_pywsgi")),
+        ("pywsgi", "flask", False, python(_RUN_GEVENT, "patched", "{app}", "{port}")),
+        ("pywsgi", "django", False, python(_RUN_GEVENT, "patched", "{app}", "{port}")),
+        ("pywsgi-unpatched", "flask", False, python(_RUN_GEVENT, "plain", "{app}", "{port}")),
+    ]
 ]
-"""gevent's servers, with its patch and without."""
+"""More of gevent's servers, with its patch and without."""
+
+PRELOADED = [
+    _filled("gunicorn-gevent-preload", _gunicorn("gevent", "--preload"), app, target)
+    for app, target in WSGI_APPS.items()
+]
+"""Servers that import the app before they fork."""
 
 
 def styled(sites: Sequence[Site], styles: Sequence[str]) -> list[Any]:
@@ -204,11 +207,15 @@ def _is_first(site: Site, sites: Sequence[Site]) -> bool:
     return next(same) is site
 
 
-# Werkzeug and gevent have a thread, or what is one there, for each request.
+_ONE_AT_A_TIME = {
+    **_wsgi_servers("1"),
+    "gunicorn-gevent": _gunicorn("gevent", "--worker-connections", "1"),
+}
+
 ONE_THREAD = [
     replace(_filled(server, command, app, WSGI_APPS[app]), server=f"{server}-1-thread")
-    for number, (server, command) in enumerate(_wsgi_servers("1").items())
-    if server not in {"werkzeug", "gunicorn-gevent"}
+    for number, (server, command) in enumerate(_ONE_AT_A_TIME.items())
+    if server != "werkzeug"  # it has a thread for each request
     for app in (WSGI_APPS if FULL else [list(WSGI_APPS)[number % 2]])
 ]
 """Servers that answer one request at a time."""
