@@ -14,12 +14,15 @@ import pytest
 
 from tokenstream.testing import StreamReader, read_stream
 
-__all__ = ["EVENTS", "WATCHDOG", "Visit", "wait_until"]
+__all__ = ["EVENTS", "NOTHING", "WATCHDOG", "Visit", "wait_until"]
 
 WATCHDOG = 20.0
 """Seconds after which a test fails: nothing that works comes near to it."""
 
 EVENTS = {"Accept": "text/event-stream"}
+
+NOTHING = {"called": 0, "started": 0, "closed": 0, "cut_at": [], "yielded": 0, "threads": []}
+"""The state of a run that no view was called for."""
 
 
 class Visit:

@@ -8,13 +8,12 @@ import pytest
 
 from tokenstream import sse
 
-from .client import EVENTS, Visit
+from .client import EVENTS, NOTHING, Visit
 from .sites import SITES, styled
 
 STYLES = ["yielding", "returning", "coroutine", "response"]
 DECORATED = ["yielding", "returning", "coroutine"]
 KINDS = ["sync", "async"]
-NOTHING = {"called": 0, "started": 0, "closed": 0, "cut_at": [], "yielded": 0, "threads": []}
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 styles = pytest.mark.parametrize("site, style", styled(SITES, STYLES))

@@ -45,7 +45,7 @@ def visit_to(owner: str, farm: Farm, http: httpx.Client, parser: str = "httptool
     name = f"moved-{owner}-{parser}"
     server = farm.start(name, command_of(owner, parser), **options_of(owner))
     farm.outputs()
-    return Visit(http, server.url)
+    return Visit(http, server.url, server.control)
 
 
 @pytest.fixture

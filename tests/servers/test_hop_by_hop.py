@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import h11
 import pytest
 
-from .client import Visit, wait_until
+from .client import NOTHING, Visit, wait_until
 from .raw import Connection, request
 from .sites import ASGI_SERVERS, Site
 
@@ -18,7 +18,6 @@ KINDS = ["sync", "async"]
 TOKENS = [*(f'{{"token":"t{n}"}}' for n in range(5)), "[DONE]"]
 WORDS = ["one", "two", "three"]
 ECHO = [*(f'{{"token":"{word}"}}' for word in WORDS), "[DONE]"]
-NOTHING = {"called": 0, "started": 0, "closed": 0, "yielded": 0, "threads": []}
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 

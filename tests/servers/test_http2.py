@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from .client import WATCHDOG, Visit, wait_until
+from .client import NOTHING, WATCHDOG, Visit, wait_until
 from .raw_h2 import Connection, Stream
 from .serving import python
 from .sites import BIND, SITES, Site
 
 KINDS = ["sync", "async"]
 TOKENS = [*(f'{{"token":"t{n}"}}' for n in range(5)), "[DONE]"]
-NOTHING = {"called": 0, "started": 0, "closed": 0, "yielded": 0, "threads": []}
 
 HELD = 20
 """Megabytes, of 300, that may be on their way to a reader that takes none."""
@@ -50,7 +49,7 @@ def in_lock_step(stream: Stream, visit: Visit) -> Iterator[str]:
 
 @kinds
 def test_two_streams_on_one_connection(visit: Visit, kind: str) -> None:
-    second = visit.again()
+    second = visit.another()
     with Connection(visit.url) as connection:
         runs = [visit, second]
         streams = [connection.request("POST", it.target(f"/returning/{kind}/five")) for it in runs]
@@ -78,7 +77,7 @@ def test_head_starts_nothing_and_the_connection_goes_on(visit: Visit, kind: str)
 
 @kinds
 def test_a_reset_stops_one_source_and_not_the_other(visit: Visit, kind: str) -> None:
-    second = visit.again()
+    second = visit.another()
     with Connection(visit.url) as connection:
         left = connection.request("POST", visit.target(f"/kept/{kind}/endless"))
         stays = connection.request("POST", second.target(f"/returning/{kind}/five"))

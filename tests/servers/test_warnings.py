@@ -44,7 +44,7 @@ QUIET = {
 def printed_for_two_streams(farm: Farm, http: httpx.Client, name: str, command: object) -> str:
     server = farm.start(f"warned-{name}", command, env=ENV)
     for _ in range(2):
-        answer = Visit(http, server.url).send("POST", "/echo/sync", content=b"a b")
+        answer = Visit(http, server.url, server.control).send("POST", "/echo/sync", content=b"a b")
         assert answer.text.endswith("data: [DONE]\n\n")
     return server.output()
 

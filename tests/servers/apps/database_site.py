@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest
 from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
 from scripts import INLINE, KEPT, QUIET, run_of
@@ -150,12 +150,6 @@ async def asilent(request: HttpRequest, kind: str) -> Any:
 inline = token_stream(**{**OPTIONS, **INLINE})(asking_sync)
 
 
-def release(request: HttpRequest) -> HttpResponse:
-    for _ in range(4):  # each token after the first
-        run_of(request.GET).release()
-    return JsonResponse({})
-
-
 urlpatterns = [
     path("yielding/sync", yielding_sync),
     path("yielding/async", yielding_async),
@@ -166,7 +160,6 @@ urlpatterns = [
     path("inline/sync", inline),
     path("silent/<kind>", silent),
     path("asilent/<kind>", asilent),
-    path("release", release),
 ]
 wsgi = get_wsgi_application()
 asgi = get_asgi_application()

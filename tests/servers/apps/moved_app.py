@@ -123,13 +123,3 @@ async def not_ending(request: Request) -> EventSourceResponse:
         await asyncio.Event().wait()
 
     return EventSourceResponse(events(), shutdown_event=request.app.state.shutdown)
-
-
-@app.post("/release")
-async def release(run: str) -> None:
-    run_of({"run": run}).release()
-
-
-@app.get("/state")
-async def state(run: str) -> Any:
-    return run_of({"run": run}).state()

@@ -21,7 +21,7 @@ from itertools import count, islice, repeat
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tokenstream import Result, signals
+from tokenstream import Result
 from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, forever, pause
 
 __all__ = ["INLINE", "KEPT", "QUIET", "Busy", "Run", "aecho", "echo", "run_of"]
@@ -178,7 +178,6 @@ class Run:
         """Return what `/state` tells."""
         return {
             "called": self.called,
-            "told": any(hold.is_told for hold in signals._holds),
             "started": sum(source.started.is_set() for source in self._sources),
             "closed": sum(source.over for source in self._sources),
             "cut_at": [it.cut_at for it in self._sources if it.cut_at is not None],
