@@ -35,7 +35,7 @@ def probe(served: socket.socket, name: str = "gunicorn.socket") -> Any:
     return found
 
 
-@pytest.mark.parametrize("name", ["gunicorn.socket", "werkzeug.socket"])
+@pytest.mark.parametrize("name", ["gunicorn.socket", "gunicorn.sock", "werkzeug.socket"])
 def test_a_reader_that_closes_has_gone(name: str, pair: Pair) -> None:
     served, reader = pair
     gone = probe(served, name)
@@ -119,6 +119,10 @@ def test_a_server_that_lends_no_socket() -> None:
 @pytest.mark.parametrize("lent", [object(), "socket", 3.5])
 def test_something_that_can_not_be_looked_at(lent: object) -> None:
     assert disconnect_probe({"gunicorn.socket": lent}) is None
+
+
+def test_a_word_of_uwsgi_without_its_module_tells_nothing() -> None:
+    assert disconnect_probe({"uwsgi.version": b"2.0.30"}) is None
 
 
 def test_waitress_looks_itself() -> None:

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
@@ -27,19 +28,22 @@ _SOCKETS = ("gunicorn.socket", "gunicorn.sock", "werkzeug.socket")
 # Waitress looks for itself, if `channel_request_lookahead` is set; else it says False.
 _WAITRESS = "waitress.client_disconnected"
 
+_UWSGI = "uwsgi.version"
+
 
 def disconnect_probe(environ: Mapping[str, Any]) -> Probe | None:
     """Return a function that tells whether the reader has gone, None where nothing can be seen.
 
-    environ: the request's. Known are gunicorn, Werkzeug and waitress; others
-    are noticed when a write fails, which the keep-alive bounds.
+    environ: the request's. Known are gunicorn, Werkzeug, uWSGI and waitress;
+    others are noticed when a write fails, which the keep-alive bounds.
 
     The function reads no byte, does not block, and never raises. A reader that
     only shuts down its sending side counts as gone: on the wire it looks the same.
     """
     if callable(asked := environ.get(_WAITRESS)):
         return lambda: bool(asked())
-    sock = _socket_in(environ)
+    lent = _socket_in(environ)
+    sock = _uwsgi_connection() if lent is None and _UWSGI in environ else lent
     if sock is None:
         return None
     if not (hasattr(select, "poll") and _RDHUP):
@@ -76,6 +80,25 @@ def _socket_in(environ: Mapping[str, Any]) -> Any:
 
 _RDHUP: int = getattr(select, "POLLRDHUP", 0)  # Linux
 _GONE = _RDHUP | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
+
+
+class _Numbered:
+    """A connection of which only the number is known: it is open while its request is."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+
+def _uwsgi_connection() -> _Numbered | None:
+    # The module is a part of the server: there is none to import elsewhere.
+    uwsgi = sys.modules.get("uwsgi")
+    try:
+        return None if uwsgi is None else _Numbered(uwsgi.connection_fd())
+    except (SystemError, AttributeError):
+        return None  # this is no thread of a request
 
 
 def _working(look: Callable[[Any], bool], sock: Any) -> Probe | None:

@@ -22,6 +22,7 @@ __all__ = [
     "PRELOADED",
     "SITES",
     "SMALL",
+    "TLS",
     "Site",
     "styled",
 ]
@@ -114,7 +115,7 @@ def _wsgi_servers(threads: str) -> dict[str, tuple[str, ...]]:
 
 WSGI_SERVERS = _wsgi_servers("16")
 
-BLIND = {"granian-wsgi", "cheroot", "uwsgi", "wsgiref", "runserver"}
+BLIND = {"granian-wsgi", "cheroot", "wsgiref", "runserver"}
 """Servers that show an app neither the socket nor what became of it."""
 
 
@@ -187,6 +188,19 @@ PRELOADED = [
     for app, target in WSGI_APPS.items()
 ]
 """Servers that import the app before they fork."""
+
+_GUNICORN_TLS = ("--certfile", "{tls}/cert.pem", "--keyfile", "{tls}/key.pem")
+
+TLS = [
+    Site(server, "flask", tuple(part.replace("{app}", WSGI_APPS["flask"]) for part in command))
+    for server, command in {
+        "gunicorn-sync-tls": _gunicorn("sync", *_GUNICORN_TLS),
+        "gunicorn-gthread-tls": _gunicorn("gthread", "--threads", "4", *_GUNICORN_TLS),
+        "gunicorn-gevent-tls": _gunicorn("gevent", *_GUNICORN_TLS),
+        "flask-run-tls": (*_FLASK_RUN, "--cert", "{tls}/cert.pem", "--key", "{tls}/key.pem"),
+    }.items()
+]
+"""Servers that speak TLS; `{tls}` is where the certificate is."""
 
 
 def styled(sites: Sequence[Site], styles: Sequence[str]) -> list[Any]:
