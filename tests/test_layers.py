@@ -258,7 +258,7 @@ def test_every_module_has_its_test_file(path):
 
 HEAVY = {
     "django", "flask", "werkzeug", "starlette", "fastapi", "torch", "transformers", "tokenizers",
-    "redis", "httpx", "anyio", "uvicorn", "rich", "pytest", "pydantic", "openai",
+    "redis", "httpx", "anyio", "uvicorn", "rich", "pytest", "pydantic", "openai", "gevent",
 }  # fmt: skip
 
 

@@ -275,3 +275,44 @@ def test_the_original_is_what_was_there_before():
         say(select.poll is real, type(real()).__name__)
     """)
     assert lines == ["False poll"]
+
+
+def test_djangos_thread_for_the_async_orm_is_woken_each_time():
+    need_module("django")
+    lines = run("""
+        from contextlib import nullcontext
+        from tokenstream_django.threads import OwnThread
+
+        async def calls():
+            loop, thread = asyncio.get_running_loop(), OwnThread(nullcontext)
+            seen = {await loop.run_in_executor(thread, get_ident) for _ in range(300)}
+            thread.end()
+            return seen
+
+        seen = result_of(asyncio.run_coroutine_threadsafe(calls(), process.shared_loop()))
+        say(seen == {HOME})
+    """)
+    assert lines == ["True"]
+
+
+def test_a_channel_between_greenlets_and_the_loop():
+    lines = run("""
+        from tokenstream.sources import channel
+
+        async def read(source):
+            return [part async for part in source]
+
+        def send(sender):
+            with sender:
+                for number in range(5000):
+                    sender.send(number)
+
+        loop = process.shared_loop()
+        for _ in range(4):
+            sender, source = channel(capacity=8)
+            reading = asyncio.run_coroutine_threadsafe(read(source), loop)
+            sending = gevent.spawn(send, sender)
+            say(result_of(reading) == list(range(5000)))
+            sending.get()
+    """)
+    assert lines == ["True"] * 4

@@ -319,3 +319,25 @@ def test_the_shared_loop_is_made_once_by_whoever_is_first():
         thread.join(10)
     assert len(set(map(id, loops))) == 1
     assert len([t for t in threading.enumerate() if t.name == "tokenstream-loop"]) == 1
+
+
+def test_a_shared_loop_that_cant_be_made_is_tried_again():
+    lines = run("""
+        from tokenstream import process
+        real = asyncio.new_event_loop
+
+        def broken():
+            raise OSError("no descriptor is left")
+
+        asyncio.new_event_loop = broken
+        for _ in range(2):
+            try:
+                process.shared_loop()
+            except OSError as error:
+                say(error)
+        asyncio.new_event_loop = real
+        stream = TokenStream(async_source(), "text")
+        say(next(stream).decode().strip())
+        stream.close()
+    """)
+    assert lines == ["no descriptor is left"] * 2 + ["data: x", "closed"]

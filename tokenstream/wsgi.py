@@ -42,8 +42,9 @@ def disconnect_probe(environ: Mapping[str, Any]) -> Probe | None:
     """
     if callable(asked := environ.get(_WAITRESS)):
         return lambda: bool(asked())
-    lent = _socket_in(environ)
-    sock = _uwsgi_connection() if lent is None and _UWSGI in environ else lent
+    if _UWSGI in environ:
+        return _uwsgi_probe()
+    sock = _socket_in(environ)
     if sock is None:
         return None
     if not (hasattr(select, "poll") and _RDHUP):
@@ -82,23 +83,19 @@ _RDHUP: int = getattr(select, "POLLRDHUP", 0)  # Linux
 _GONE = _RDHUP | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
-class _Numbered:
-    """A connection of which only the number is known: it is open while its request is."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def fileno(self) -> int:
-        return self._number
-
-
-def _uwsgi_connection() -> _Numbered | None:
+def _uwsgi_probe() -> Probe | None:
     # The module is a part of the server: there is none to import elsewhere.
-    uwsgi = sys.modules.get("uwsgi")
-    try:
-        return None if uwsgi is None else _Numbered(uwsgi.connection_fd())
-    except (SystemError, AttributeError):
-        return None  # this is no thread of a request
+    if (uwsgi := sys.modules.get("uwsgi")) is None or not _RDHUP:
+        return None
+    make_poll = original("select", "poll")
+
+    def look() -> bool:
+        try:
+            return _has_ended(make_poll, uwsgi.connection_fd())
+        except SystemError:
+            return False  # this thread serves no request, as that of an async view
+
+    return look
 
 
 def _working(look: Callable[[Any], bool], sock: Any) -> Probe | None:
@@ -119,7 +116,10 @@ def _safely(look: Callable[[Any], bool], sock: Any) -> bool:
 
 def _polled(make_poll: Callable[[], select.poll], sock: Any) -> bool:
     # The number is asked for each time: that of a closed socket may be another's by now.
-    number = sock.fileno()
+    return _has_ended(make_poll, sock.fileno())
+
+
+def _has_ended(make_poll: Callable[[], select.poll], number: int) -> bool:
     if number < 0:
         return True
     poll = make_poll()
