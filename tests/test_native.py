@@ -194,6 +194,29 @@ def test_sync_work_of_the_loop_is_done_where_the_apps_greenlets_are():
     assert lines == ["True True", "True True", "FalseTrue True"]
 
 
+@both
+def test_a_sync_source_waits_for_room_in_its_own_thread(patched):
+    lines = run(
+        """
+        def source():
+            yield from (f"{number} " for number in range(2000))
+
+        async def handed_over():
+            return source()
+
+        def read(source):
+            stream = TokenStream(source, "text", high_water=50, on_finish=lambda r: say(r.parts))
+            for _ in stream:
+                gevent.sleep(0)
+
+        kinds = [source, handed_over] * 4
+        gevent.joinall([gevent.spawn(read, kind) for kind in kinds], raise_error=True)
+        """,
+        patched=patched,
+    )
+    assert lines == ["2000"] * 8
+
+
 def test_a_thread_that_an_async_source_starts_runs_too():
     # As aiosqlite, and anyio for what blocks: it is a greenlet of the loop's thread.
     lines = run("""
