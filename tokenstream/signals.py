@@ -20,8 +20,9 @@ from .errors import UsageError
 
 __all__ = ["DrainOnSignal", "drain_on_signal"]
 
-FLUSH_SECONDS = 0.2
-"""How long a server that ends at once has to write out what it holds; none tells when it has."""
+HAND_ON_SECONDS = 0.2
+"""From the last stream's end to the signal, for what can't be seen: that the server has written
+out what it holds, and that the main thread waits again, where a signal wakes it."""
 
 Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | signal.Handlers
 """What `signal.signal` takes."""
@@ -108,13 +109,13 @@ class DrainOnSignal:
 
     def _run(self, signum: int) -> None:
         try:
-            had_streams = bool(process.opened())
             drain_as(self, self._timeout)
-            if had_streams:
-                time.sleep(FLUSH_SECONDS)
+            time.sleep(HAND_ON_SECONDS)
         finally:
             if not self._told_again:
                 os.kill(os.getpid(), signum)
+            if self not in _holds:
+                process.go_on(self)  # the block was left meanwhile
             self.is_over = True
 
     def __enter__(self) -> DrainOnSignal:

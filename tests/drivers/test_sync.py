@@ -79,6 +79,19 @@ def test_inline_many_parts_that_send_nothing_are_no_recursion():
     assert read_all(stream) == b"data: a\n\n" + DONE
 
 
+def test_inline_what_another_thread_asks_for_is_left_to_the_reader():
+    source = ScriptedSource("a", "b")
+    stream = TokenStream(source, keep_alive=None)
+    next(stream)
+    thread = threading.Thread(target=stream._reader.pump.end_soon)
+    thread.start()
+    thread.join(10)
+    assert not source.closed.is_set()
+    assert b"shutting down" in b"".join(stream)
+    assert source.threads == {threading.current_thread().name}
+    assert source.yielded == 1
+
+
 def test_inline_a_source_that_closes_its_own_stream():
     box = []
 

@@ -1,124 +1,170 @@
-"""SIGTERM, with streams open: each ends in the wire's own terminal, and the server exits."""
+"""SIGTERM with streams open: each ends in the wire's own terminal, then the server does."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 
-from tokenstream.testing import StreamReader
-
+from ..snippets import python_blocks
 from .client import Visit, wait_until
 from .serving import Server
-from .sites import APPS, SITES, Site
+from .sites import ALL, APPS, PAGE, SITES, Site
 
-ENDLESS = ["async/talking", "async/endless", "sync/talking"]
+ENDLESS = ["async/talking", "async/endless", "sync/talking"]  # the second is silent
 ONE_AT_A_TIME = {"gunicorn-sync", "wsgiref"}
 
-APP = re.compile(r"\b(\w+(?:\.\w+)*):(app|application)\b|\bflask_app\b")
+LINE, LIFESPAN = (
+    block for block in python_blocks("docs/deployment.md") if "drain_on_signal" in block
+)
+(HYPERCORN,) = re.findall(r"`hypercorn ([^`]*)`", PAGE.read_text())
+OPTIONS = {
+    "hypercorn": HYPERCORN.split(),
+    "gunicorn-sync": ["--timeout", "100"],  # longer than the watchdog
+}
 
-LINE = """
-from {module} import {name} as app
 
-from tokenstream import drain_on_signal
-
-drain_on_signal({timeout})
-"""
+def _named(name: str) -> Site:
+    (site,) = (it for it in ALL if str(it) == name)
+    return site
 
 
-def started(site: Site, folder: Path, timeout: float) -> Server:
-    command, found = [], ("django_site.wsgi", "application")
-    for part in site.command:
-        if match := APP.fullmatch(part):
-            found = (match[1] or part, match[2] or "app")
-            part = "ended:app" if match[1] else "ended"
-        command.append(part)
-    module, name = found
-    options = OPTIONS.get(site.server, ())
-    return Server(
-        [*command, *options],
+def _preloaded(site: Site) -> Site:
+    return replace(site, server=f"{site.server}-preload", command=(*site.command, "--preload"))
+
+
+SERVED = [
+    *(site for site in SITES if site.server != "uwsgi"),  # see the page
+    *(site for site in [_named("gunicorn-gevent-flask")] if site not in SITES),
+]
+# Its app's control port is in the master: no use for more than one of the tests.
+PRELOADED = _preloaded(_named("gunicorn-gthread-flask"))
+WITH_LIFESPAN = [site for site in SITES if site.app == "fastapi"]
+
+
+@dataclass
+class Ending:
+    """A server with the page's line in its app, and what its app writes down of ends."""
+
+    server: Server
+    visit: Visit
+    file: Path
+
+    def ends(self) -> list[str]:
+        return sorted(self.file.read_text().splitlines())
+
+
+@contextmanager
+def ending(site: Site, folder: Path, http: Any, *, app: str) -> Iterator[Ending]:
+    """Start the site's server; `app` is its app's module, `{served}` in it the site's app."""
+    command, served = _with_own_app(site)
+    server = Server(
+        [*command, *OPTIONS.get(site.server, ())],
         folder,
         env={
             "PYTHONPATH": f"{APPS}:{folder}",
             "ENDS": str(folder / "ends.txt"),
-            "DJANGO_SETTINGS_MODULE": "ended_settings"
-            if site.server == "runserver"
-            else "django_site.settings",
+            "DJANGO_SETTINGS_MODULE": "ended_settings",
         },
         files={
-            "ended.py": LINE.format(module=module, name=name, timeout=timeout),
-            "ended_settings.py": "from django_site.settings import *\nWSGI_APPLICATION = 'ended.app'\n",
+            "ended.py": app.replace("{served}", served),
+            # runserver takes its app from there.
+            "ended_settings.py": (
+                "from django_site.settings import *\nWSGI_APPLICATION = 'ended.app'\n"
+            ),
         },
     )
+    try:
+        yield Ending(server, Visit(http, server.url, server.control), folder / "ends.txt")
+    except BaseException:
+        print(server.output())
+        raise
+    finally:
+        server.stop()
 
 
-OPTIONS = {
-    "hypercorn": ("--workers", "0", "--graceful-timeout", "70"),
-    "gunicorn-sync": ("--timeout", "100"),
-}
+def _with_own_app(site: Site) -> tuple[list[str], str]:
+    """Return its command with `ended:app` in it, and the import of the app that it had."""
+    command, served = [], "from django_site.wsgi import application as app"
+    for part in site.command:
+        if match := re.fullmatch(r"([\w.]+):(app|application)", part):
+            served = f"from {match[1]} import {match[2]} as app"
+            part = "ended:app"
+        elif part == "flask_app":
+            served = "from flask_app import app"
+            part = "ended"
+        command.append(part)
+    return command, served
 
 
-def groups() -> Iterator[object]:
-    for site in SITES:
+def with_line(timeout: float) -> str:
+    return "{served}\n" + LINE.replace("timeout=10", f"timeout={timeout}")
+
+
+def with_lifespan(timeout: float) -> str:
+    block = LIFESPAN.replace("timeout=10", f"timeout={timeout}")
+    return f"{block}\nimport fastapi_app\napp.mount('/', fastapi_app.app)\n"
+
+
+def _loads() -> Iterator[Any]:
+    """Yield each site with what it can have open at once."""
+    for site in [*SERVED, PRELOADED]:
         if site.server in ONE_AT_A_TIME:
             yield from (pytest.param(site, [path], id=f"{site}-{path}") for path in ENDLESS)
+        elif site.server == "gunicorn-gevent":  # async sources are to come there
+            yield pytest.param(site, ["sync/talking"], id=str(site))
         else:
             yield pytest.param(site, ENDLESS, id=str(site))
 
 
-def ends(folder: Path) -> list[str]:
-    return sorted((folder / "ends.txt").read_text().splitlines())
+def end_all(it: Ending, paths: list[str], record: Any) -> None:
+    with ExitStack() as stack:
+        readers = [iter(stack.enter_context(it.visit.reading(f"/returning/{p}"))) for p in paths]
+        assert [next(reader).data for reader in readers] == ['{"token":"t0"}'] * len(paths)
+        told_at = time.monotonic()
+        it.server.tell_to_end()
+        for reader in readers:
+            *_, last = reader
+            assert last.event == "error"
+            assert last.data == '{"error":"the server is shutting down"}'
+        it.server.exit_code()
+        record("seconds from SIGTERM to exit", round(time.monotonic() - told_at, 2))
+    count = len(paths)
+    assert it.ends() == ["closed"] * count + ["finished shutdown"] * count
 
 
-@pytest.mark.parametrize(("site", "paths"), groups())
-def test_streams_that_do_not_end_are_ended(site, paths, tmp_path, http, record_property):
-    server = started(site, tmp_path, 0.5)
-    try:
-        visit = Visit(http, server.url, server.control)
-        with ExitStack() as stack:
-            readers = [iter(stack.enter_context(visit.reading(f"/returning/{p}"))) for p in paths]
-            for reader in readers:
-                assert next(reader).data == '{"token":"t0"}'
-            began = time.monotonic()
-            server.tell_to_end()
-            for reader in readers:
-                last = [*reader][-1]
-                assert (last.event, last.data) == (
-                    "error",
-                    '{"error":"the server is shutting down"}',
-                )
-            read = time.monotonic() - began
-            code = server.exit_code()
-            print("EXIT", site, read, time.monotonic() - began, code)
-        assert ends(tmp_path) == ["closed"] * len(paths) + ["finished shutdown"] * len(paths)
-    finally:
-        print(server.output())
-        server.stop()
+@pytest.mark.parametrize("site, paths", list(_loads()))
+def test_streams_that_do_not_end_are_ended(
+    site: Site, paths: list[str], tmp_path: Path, http: Any, record_property: Any
+) -> None:
+    with ending(site, tmp_path, http, app=with_line(0.5)) as it:
+        end_all(it, paths, record_property)
 
 
-@pytest.mark.parametrize("site", SITES, ids=str)
-def test_streams_that_end_by_themselves_are_waited_for(site, tmp_path, http):
-    server = started(site, tmp_path, 60)
-    try:
-        visit = Visit(http, server.url, server.control)
-        with visit.reading("/returning/sync/five") as stream:
+@pytest.mark.parametrize("site", SERVED, ids=str)
+def test_one_that_ends_by_itself_is_waited_for(site: Site, tmp_path: Path, http: Any) -> None:
+    with ending(site, tmp_path, http, app=with_line(60)) as it:
+        with it.visit.reading("/returning/sync/five") as stream:
             reader = iter(stream)
             assert next(reader).data == '{"token":"t0"}'
-            server.tell_to_end()
-            wait_until(lambda: visit.state()["told"], "the signal came")
+            it.server.tell_to_end()
+            wait_until(lambda: bool(it.visit.state()["told"]), "the signal came")
             for _ in range(4):
-                visit.release()
+                it.visit.release()
             assert [event.data for event in reader][-1] == "[DONE]"
-        began = time.monotonic()
-        code = server.exit_code()
-        print("EXIT", site, time.monotonic() - began, code)
-        assert ends(tmp_path) == ["closed", "finished completed"]
-    finally:
-        print(server.output())
-        server.stop()
+        it.server.exit_code()
+        assert it.ends() == ["closed", "finished completed"]
+
+
+@pytest.mark.parametrize("site", WITH_LIFESPAN, ids=str)
+def test_the_line_in_a_lifespan(
+    site: Site, tmp_path: Path, http: Any, record_property: Any
+) -> None:
+    with ending(site, tmp_path, http, app=with_lifespan(0.5)) as it:
+        end_all(it, ENDLESS, record_property)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
@@ -21,6 +22,9 @@ from tokenstream import (
     ToolResult,
     Usage,
     Wire,
+    adrain,
+    drain,
+    drain_on_signal,
     sse,
 )
 from tokenstream.errors import SourceTimeout, TokenStreamError
@@ -118,6 +122,13 @@ async def read_async(stream: TokenStream) -> None:
     async for chunk in stream:
         assert_type(chunk, bytes)
     await stream.aclose()
+
+
+async def told_to_end() -> None:
+    assert_type(await adrain(5), int)
+    assert_type(drain(), int)
+    with drain_on_signal(timeout=2.5, signals=(signal.SIGTERM, signal.SIGINT)):
+        drain_on_signal()
 
 
 wires: list[Wire] = [Json(), Text(), OpenAIChat()]
