@@ -32,6 +32,17 @@ def test_what_is_ready_comes_joined_and_in_order():
     assert inbox.is_empty()
 
 
+@pytest.mark.parametrize("before", [[], [b"a"]])
+def test_all_that_is_taken_is_bytes_and_of_no_other_type(before):
+    # wsgiref asserts it.
+    inbox = Inbox(100)
+    for frame in before:
+        inbox.put(frame)
+    inbox.end(b"z")
+    assert type(inbox.take()) is bytes
+    assert inbox.finished
+
+
 @pytest.mark.parametrize(
     "sizes, room", [([4, 5], [True, True]), ([9, 1], [True, False]), ([20], [False])]
 )

@@ -101,7 +101,9 @@ class Inbox:
             batch = frames[:count]
             del frames[:count]
             ready, last = b"".join(batch), batch[-1]
-        self.finished = type(last) is _Last
+        if type(last) is _Last:
+            self.finished = True
+            ready = bytes(ready)  # wsgiref takes no other type
         self._taken += len(ready)
         if (producer := self.producer) is not None:
             self.producer = None
