@@ -31,6 +31,9 @@ _NUDGE: int | None = getattr(signal, "SIGURG", None)
 """Only the main thread may set handlers; this calls it. Nobody is hurt by it: it is ignored by
 default, and means nothing to servers."""
 
+NUDGES, NUDGE_SECONDS = 20, 0.05
+"""How often the main thread is called, and how long it has to come."""
+
 
 def drain_on_signal(
     timeout: float = 10.0, signals: Sequence[int] = (signal.SIGTERM,)
@@ -63,6 +66,7 @@ class DrainOnSignal:
         self._links: dict[int, _Link] = {}
         self.is_told = False  # the signal has come
         self.is_over = False  # and was handed on
+        self.is_nudging = False
         self._told_again = False
 
     def begin(self) -> None:
@@ -175,8 +179,19 @@ def _keep() -> None:
     try:
         hold.take()
     except ValueError:
-        if _NUDGE is not None and signal.getsignal(_NUDGE) is _nudged:
-            os.kill(os.getpid(), _NUDGE)
+        if not hold.is_nudging:
+            hold.is_nudging = True
+            _thread.start_new_thread(_nudge, (hold,))
+
+
+def _nudge(hold: DrainOnSignal) -> None:
+    # More than once: a main thread that is about to wait may not see a signal before the next.
+    for _ in range(NUDGES):
+        if _NUDGE is None or hold.is_first() or signal.getsignal(_NUDGE) is not _nudged:
+            break
+        os.kill(os.getpid(), _NUDGE)
+        time.sleep(NUDGE_SECONDS)
+    hold.is_nudging = False
 
 
 def _nudged(signum: int, frame: FrameType | None) -> None:

@@ -65,6 +65,13 @@ class Visit:
         state: dict[str, Any] = answer.raise_for_status().json()
         return state
 
+    def signals(self) -> dict[str, bool]:
+        """Return what became of the app's `drain_on_signal`."""
+        state: dict[str, bool] = (
+            self._http.get(self._control + "/signals").raise_for_status().json()
+        )
+        return state
+
     @contextmanager
     def reading(self, path: str, method: str = "POST", **request: Any) -> Iterator[StreamReader]:
         """Open a stream, which must be one; leaving the block is a reader that leaves."""

@@ -194,6 +194,14 @@ def run_of(query: Mapping[str, str]) -> Run:
     return _runs[query["run"]]
 
 
+def signals_state() -> dict[str, bool]:
+    """Return whether `drain_on_signal` is the first to hear a signal, and has heard one."""
+    return {
+        "held": all(hold.is_first() for hold in signals._holds),
+        "told": any(hold.is_told for hold in signals._holds),
+    }
+
+
 def echo(body: bytes) -> Iterator[str]:
     """Yield a body's words."""
     yield from body.decode().split()
@@ -206,14 +214,15 @@ async def aecho(body: bytes) -> AsyncIterator[str]:
 
 
 class Control(BaseHTTPRequestHandler):
-    """`POST /release` and `GET /state`, of the run that the query names."""
+    """`POST /release` and `GET /state`, of the run that the query names; `GET /signals`."""
 
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
         run = run_of(dict(parse_qsl(asked.query)))
         if asked.path == "/release":
             run.release()
-        body = json.dumps(run.state()).encode()
+        told = signals_state() if asked.path == "/signals" else run.state()
+        body = json.dumps(told).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
