@@ -17,7 +17,7 @@ __all__ = ["RUNS", "record"]
 
 RECORDS = os.environ.get("TOKENSTREAM_RECORDS")
 
-RUNS = 7 if RECORDS else 1
+RUNS = 5 if RECORDS else 1
 """How often a test does what it measures: a median is told of what is recorded."""
 
 

@@ -42,6 +42,7 @@ http {
     scgi_temp_path scgi;
     server {
         listen 127.0.0.1:{port};
+        {setting}
         {location}
     }
 }
@@ -56,12 +57,17 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 @pytest.fixture
 def visit(site: Site, farm: Farm, http: httpx.Client) -> Visit:
+    return behind_nginx(site, farm, http)
+
+
+def behind_nginx(site: Site, farm: Farm, http: httpx.Client, setting: str = "") -> Visit:
     nginx = need_program("nginx")
     behind = farm.server(site)
     location = LOCATION.replace("http://127.0.0.1:8000", behind.url)
-    config = CONFIG.replace("{location}", location)
+    config = CONFIG.replace("{location}", location).replace("{setting}", setting)
     command = [nginx, "-p", ".", "-c", "nginx.conf", "-e", "stderr"]
-    front = farm.start(f"nginx-{site}", command, files={"nginx.conf": config})
+    name = f"nginx-{site}{setting.replace(' ', '-')}"
+    front = farm.start(name, command, files={"nginx.conf": config})
     farm.outputs()
     return Visit(http, front.url, behind.control)
 
@@ -87,3 +93,33 @@ def test_a_reader_that_leaves(visit: Visit, kind: str) -> None:
         return bool(visit.state()["closed"])
 
     wait_until(is_closed, "the source was closed")
+
+
+@pytest.mark.parametrize("site", BEHIND[:1], ids=str)
+def test_keep_alives_keep_nginx_from_cutting_silence(
+    site: Site, farm: Farm, http: httpx.Client
+) -> None:
+    visit = behind_nginx(site, farm, http, "proxy_read_timeout 1s;")
+    with visit.stream("POST", "/kept/async/endless") as response:
+        read = b""
+        for chunk in response.iter_bytes():
+            read += chunk
+            if read.count(b": keep-alive") == 15:  # ten a second
+                visit.release()
+            if b"t1" in read:
+                return
+    pytest.fail(f"it was cut after {read!r}")
+
+
+@pytest.mark.parametrize("site", BEHIND[:1], ids=str)
+def test_without_them_the_reader_can_tell_that_it_was_cut(
+    site: Site, farm: Farm, http: httpx.Client
+) -> None:
+    visit = behind_nginx(site, farm, http, "proxy_read_timeout 1s;")
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        visit.reading("/returning/async/endless") as reader,
+    ):
+        reader.read()
+    assert reader.transcript.tokens == ["t0"]
+    assert not reader.transcript.done
