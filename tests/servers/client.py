@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from http.client import HTTPResponse
 from typing import Any
 
 import httpx
@@ -71,6 +72,29 @@ class Visit:
             self._http.get(self._control + "/signals").raise_for_status().json()
         )
         return state
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return what the run's `on_finish` was told, of streams that are over."""
+        answer = self._http.get(self._control + "/results", params=self._run)
+        results: list[dict[str, Any]] = answer.raise_for_status().json()
+        return results
+
+    @contextmanager
+    def unread(self, path: str) -> Iterator[HTTPResponse]:
+        """Open a stream and read its head alone; leaving the block is a reader that leaves."""
+        url = httpx.URL(self.url + path, params=self._run)
+        with socket.socket() as sock:
+            sock.settimeout(WATCHDOG)
+            # What the test's own side of the connection holds is not the server's.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            sock.connect((url.host, url.port))
+            target = url.raw_path.decode()
+            ask = f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"
+            sock.sendall(ask.encode())
+            with HTTPResponse(sock, method="POST") as response:
+                response.begin()
+                assert response.status == 200
+                yield response
 
     @contextmanager
     def reading(self, path: str, method: str = "POST", **request: Any) -> Iterator[StreamReader]:

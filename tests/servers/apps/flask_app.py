@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, request
 from flask_compress import Compress
-from scripts import INLINE, KEPT, QUIET, Busy, Run, aecho, echo, run_of
+from scripts import INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
 
 from tokenstream_flask import TokenStreamResponse, token_stream
 
@@ -71,6 +71,12 @@ def kept(kind: str, script: str) -> Any:
 @route("/inline/<kind>/<script>")
 @token_stream(**INLINE)
 def inline(kind: str, script: str) -> Any:
+    return run().source(kind, script)
+
+
+@route("/timed/<kind>/<script>")
+@token_stream(**TIMED)
+def timed(kind: str, script: str) -> Any:
     return run().source(kind, script)
 
 

@@ -11,20 +11,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, islice, repeat
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tokenstream import Result
+from tokenstream import Result, signals
 from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, forever, pause
 
-__all__ = ["INLINE", "KEPT", "QUIET", "Busy", "Run", "aecho", "echo", "run_of"]
+__all__ = ["INLINE", "KEPT", "QUIET", "TIMED", "Busy", "Run", "aecho", "echo", "run_of"]
 
 ENDS = os.environ.get("ENDS")
 """The file that tells of ends when the process, and with it the control port, is gone."""
@@ -44,14 +46,16 @@ def note(*words: object) -> None:
 
 
 def finished(result: Result) -> None:
-    """Tell how a stream ended."""
+    """Note it in the run; `on_finish` is called in the context of its source."""
     note("finished", result.outcome)
+    _run.get().results.append(result)
 
 
 # No keep-alive may help out a stream that is held back.
 QUIET: dict[str, Any] = {"keep_alive": 120.0, "on_finish": finished}
 KEPT: dict[str, Any] = {"keep_alive": KEEP_ALIVE, "prime": KEEP_ALIVE}
 INLINE: dict[str, Any] = {"keep_alive": None}
+TIMED: dict[str, Any] = {**QUIET, "send_timeout": 1.0}
 
 MEGABYTE = "x" * 1_000_000
 
@@ -128,6 +132,8 @@ SCRIPTS: Mapping[str, Any] = {
     "hot": lambda: forever("t"),
     "flood": flood,
     "megabytes": lambda: repeat(MEGABYTE, 300),
+    "five-megabytes": lambda: iter([5 * MEGABYTE]),
+    "long": lambda: (chr(ord("a") + n) * len(MEGABYTE) for n in range(26)),
     "fails-before": lambda: iter([LookupError("secret")]),
     "busy-before": lambda: iter([Busy("come back")]),
     "fails-after": lambda: iter(["t0", LookupError("secret")]),
@@ -159,6 +165,7 @@ class Run:
 
     def __init__(self) -> None:
         self.called = 0
+        self.results: list[Result] = []
         self._sources: list[Source | AsyncSource] = []
 
     def source(self, kind: str, script: str) -> Any:
@@ -185,13 +192,22 @@ class Run:
             "threads": sorted(set().union(*(source.threads for source in self._sources))),
         }
 
+    def told(self) -> list[dict[str, Any]]:
+        """Return what `/results` tells: of each result what does not grow with the stream."""
+        names = ("outcome", "parts", "bytes_sent")
+        peak = {"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+        return [{name: getattr(it, name) for name in names} | peak for it in self.results]
 
+
+_run: ContextVar[Run] = ContextVar("_run")
 _runs: defaultdict[str, Run] = defaultdict(Run)
 
 
 def run_of(query: Mapping[str, str]) -> Run:
     """Return the run that a request names."""
-    return _runs[query["run"]]
+    run = _runs[query["run"]]
+    _run.set(run)
+    return run
 
 
 def signals_state() -> dict[str, bool]:
@@ -214,14 +230,18 @@ async def aecho(body: bytes) -> AsyncIterator[str]:
 
 
 class Control(BaseHTTPRequestHandler):
-    """`POST /release` and `GET /state`, of the run that the query names; `GET /signals`."""
+    """Of the run that the query names `POST /release`, `GET /state` and `/results`; `/signals`."""
 
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
         run = run_of(dict(parse_qsl(asked.query)))
         if asked.path == "/release":
             run.release()
-        told = signals_state() if asked.path == "/signals" else run.state()
+        told: object = run.state()
+        if asked.path == "/results":
+            told = run.told()
+        elif asked.path == "/signals":
+            told = signals_state()
         body = json.dumps(told).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

@@ -15,6 +15,7 @@ urlpatterns = [
     path("response/async/<script>", views.response_async),
     path("kept/<kind>/<script>", views.kept),
     path("inline/<kind>/<script>", views.inline),
+    path("timed/<kind>/<script>", views.timed),
     path("echo/sync", views.echo_sync),
     path("echo/async", views.echo_async),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.views import View
-from scripts import INLINE, KEPT, QUIET, aecho, echo, run_of
+from scripts import INLINE, KEPT, QUIET, TIMED, aecho, echo, run_of
 
 from tokenstream_django import TokenStreamResponse, token_stream
 
@@ -57,6 +57,11 @@ def kept(request: HttpRequest, kind: str, script: str) -> Any:
 
 @token_stream(**INLINE)
 def inline(request: HttpRequest, kind: str, script: str) -> Any:
+    return run_of(request.GET).source(kind, script)
+
+
+@token_stream(**TIMED)
+def timed(request: HttpRequest, kind: str, script: str) -> Any:
     return run_of(request.GET).source(kind, script)
 
 
