@@ -307,6 +307,19 @@ def test_a_wire(pairing, place, before, caplog):
 
 
 @every_pairing
+@pytest.mark.parametrize("place", ["opening", "a"])
+def test_a_wire_before_the_first_part(pairing, place, caplog):
+    # Nothing is out yet: an adapter can still answer with an HTTP error.
+    stream = stream_of(pairing, parts(pairing, "a", "b"), Breaks(place))
+    with pytest.raises(Canary):
+        if pairing.reads_async:
+            asyncio.run(stream.aprime())
+        else:
+            stream.prime()
+    assert tracebacks(caplog) == []  # it is raised
+
+
+@every_pairing
 def test_a_wire_of_nothing(pairing, caplog):
     for place in ("opening", "done"):
         caplog.clear()

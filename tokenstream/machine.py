@@ -169,10 +169,10 @@ class Machine:
         if self.state is State.ENDED:
             return b""
         frames = self._frames(item)
-        self.parts += 1
         if self.state is State.BEFORE:
-            self.state = State.STREAMING
             frames = self._encoder.opening() + frames
+            self.state = State.STREAMING
+        self.parts += 1
         self._is_open = self._pieces is None
         return self._with_id(frames)
 

@@ -94,7 +94,9 @@ def test_a_reader_that_stops_and_then_leaves(visit: Visit, kind: str) -> None:
 @kinds
 def test_a_slow_reader_gets_all_of_it(visit: Visit, site: Site, kind: str) -> None:
     # daphne gets less than what the stream may have there.
-    script, letters, size = ("five-megabytes", "x", 5) if site.server == "daphne" else ("long", ALPHABET, 1)
+    script, letters, size = (
+        ("five-megabytes", "x", 5) if site.server == "daphne" else ("long", ALPHABET, 1)
+    )
     body = bytearray()
     with visit.unread(f"/returning/{kind}/{script}") as response:
         while piece := response.read(1024):

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
-from scripts import INLINE, KEPT, QUIET, TIMED, Busy, aecho, echo, run_of
+from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, Busy, aecho, echo, run_of
 
 from tokenstream_starlette import TokenStreamResponse, token_stream
 
@@ -77,6 +77,12 @@ def inline(request: Request, kind: str, script: str) -> Any:
 @app.api_route("/timed/{kind}/{script}", methods=ANY)
 @token_stream(**TIMED)
 def timed(request: Request, kind: str, script: str) -> Any:
+    return run_of(request.query_params).source(kind, script)
+
+
+@app.api_route("/broken/{kind}/{script}", methods=ANY)
+@token_stream(**BROKEN)
+def broken(request: Request, kind: str, script: str) -> Any:
     return run_of(request.query_params).source(kind, script)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, request
 from flask_compress import Compress
-from scripts import INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
+from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
 
 from tokenstream_flask import TokenStreamResponse, token_stream
 
@@ -77,6 +77,12 @@ def inline(kind: str, script: str) -> Any:
 @route("/timed/<kind>/<script>")
 @token_stream(**TIMED)
 def timed(kind: str, script: str) -> Any:
+    return run().source(kind, script)
+
+
+@route("/broken/<kind>/<script>")
+@token_stream(**BROKEN)
+def broken(kind: str, script: str) -> Any:
     return run().source(kind, script)
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
-from scripts import INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
+from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
 
 from tokenstream_asgi import TokenStreamResponse, read_body, token_stream
 
@@ -62,6 +62,11 @@ def timed(scope: Scope, receive: Any) -> Any:
     return run_in(scope).source(*asked(scope))
 
 
+@token_stream(**BROKEN)
+def broken(scope: Scope, receive: Any) -> Any:
+    return run_in(scope).source(*asked(scope))
+
+
 async def response(scope: Scope, receive: Any, send: Any) -> None:
     streaming = TokenStreamResponse(lambda: run_in(scope).source(*asked(scope)), **QUIET)
     await streaming(scope, receive, send)
@@ -87,6 +92,7 @@ VIEWS: dict[str, Any] = {
     "/kept": kept,
     "/inline": inline,
     "/timed": timed,
+    "/broken": broken,
     "/echo/sync": echo_sync,
     "/echo/async": echo_async,
 }

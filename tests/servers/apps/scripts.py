@@ -23,10 +23,11 @@ from itertools import count, islice, repeat
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tokenstream import Result, signals
+from tokenstream import Data, Result, Wire, signals
 from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, forever, pause
+from tokenstream.wires import Encoder
 
-__all__ = ["INLINE", "KEPT", "QUIET", "TIMED", "Busy", "Run", "aecho", "echo", "run_of"]
+__all__ = ["BROKEN", "INLINE", "KEPT", "QUIET", "TIMED", "Busy", "Run", "aecho", "echo", "run_of"]
 
 ENDS = os.environ.get("ENDS")
 """The file that tells of ends when the process, and with it the control port, is gone."""
@@ -58,6 +59,47 @@ INLINE: dict[str, Any] = {"keep_alive": None}
 TIMED: dict[str, Any] = {**QUIET, "send_timeout": 1.0}
 
 MEGABYTE = "x" * 1_000_000
+
+
+class Secret(LookupError):
+    """What no reader may see anything of."""
+
+
+def fail(*_: object) -> Any:
+    raise Secret("canary")
+
+
+class BrokenEncoder(Encoder):
+    """Raises at the token "break", and at the end after "break-end"."""
+
+    _breaks = False
+
+    def text(self, text: str) -> bytes:
+        self._breaks = text == "break-end"
+        return fail() if text == "break" else b"data: %s\n\n" % text.encode()
+
+    def done(self) -> bytes:
+        return fail() if self._breaks else super().done()
+
+    def error(self, message: str) -> bytes:
+        return b"event: error\ndata: %s\n\n" % message.encode()
+
+
+class BrokenWire(Wire):
+    name = "broken"
+
+    def begin(self) -> Encoder:
+        return BrokenEncoder()
+
+
+BROKEN: dict[str, Any] = {**QUIET, "wire": BrokenWire(), "on_finish": fail, "on_error": fail}
+
+
+def fails_at_its_end() -> Iterator[object]:
+    try:
+        yield "t0"
+    finally:
+        fail()
 
 
 class Source(ScriptedSource):
@@ -137,6 +179,14 @@ SCRIPTS: Mapping[str, Any] = {
     "fails-before": lambda: iter([LookupError("secret")]),
     "busy-before": lambda: iter([Busy("come back")]),
     "fails-after": lambda: iter(["t0", LookupError("secret")]),
+    "secret-before": lambda: iter([Secret("canary")]),
+    "secret-after": lambda: iter(["t0", Secret("canary")]),
+    "secret-at-its-end": fails_at_its_end,
+    "not-encoded": lambda: iter(["t0", Data("canary", Secret)]),
+    "two": lambda: iter(["t0", "t1"]),
+    "not-framed": lambda: iter(["t0", "t1", "break"]),
+    "not-framed-at-first": lambda: iter(["break"]),
+    "not-framed-at-its-end": lambda: iter(["t0", "break-end"]),
 }
 
 

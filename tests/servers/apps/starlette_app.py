@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from scripts import INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
+from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -66,6 +66,11 @@ def timed(request: Request) -> Any:
     return source_of(request)
 
 
+@token_stream(**BROKEN)
+def broken(request: Request) -> Any:
+    return source_of(request)
+
+
 @token_stream
 async def echo_sync(request: Request) -> Iterator[str]:
     return echo(await request.body())
@@ -94,6 +99,7 @@ VIEWS = {
     "/kept/{kind}/{script}": kept,
     "/inline/{kind}/{script}": inline,
     "/timed/{kind}/{script}": timed,
+    "/broken/{kind}/{script}": broken,
     "/echo/sync": echo_sync,
     "/echo/async": echo_async,
 }

@@ -16,6 +16,7 @@ urlpatterns = [
     path("kept/<kind>/<script>", views.kept),
     path("inline/<kind>/<script>", views.inline),
     path("timed/<kind>/<script>", views.timed),
+    path("broken/<kind>/<script>", views.broken),
     path("echo/sync", views.echo_sync),
     path("echo/async", views.echo_async),
 ]

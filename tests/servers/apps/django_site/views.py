@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.views import View
-from scripts import INLINE, KEPT, QUIET, TIMED, aecho, echo, run_of
+from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, aecho, echo, run_of
 
 from tokenstream_django import TokenStreamResponse, token_stream
 
@@ -62,6 +62,11 @@ def inline(request: HttpRequest, kind: str, script: str) -> Any:
 
 @token_stream(**TIMED)
 def timed(request: HttpRequest, kind: str, script: str) -> Any:
+    return run_of(request.GET).source(kind, script)
+
+
+@token_stream(**BROKEN)
+def broken(request: HttpRequest, kind: str, script: str) -> Any:
     return run_of(request.GET).source(kind, script)
 
 
