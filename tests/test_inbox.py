@@ -74,6 +74,15 @@ def test_finished_when_the_last_was_taken_and_not_before(before, last):
     assert inbox.finished
 
 
+@pytest.mark.parametrize("before", [[], [b"a"]])
+def test_what_is_taken_is_bytes_and_no_subclass(before):
+    inbox = Inbox(100)
+    for frames in before:
+        inbox.put(frames)
+    inbox.end(b"last")
+    assert type(inbox.take()) is bytes
+
+
 def test_what_is_put_wakes_the_reader_once():
     inbox, bell = Inbox(100), Bell()
     inbox.put(b"a")  # nobody waits

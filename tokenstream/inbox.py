@@ -103,7 +103,7 @@ class Inbox:
             ready, last = b"".join(batch), batch[-1]
         if type(last) is _Last:
             self.finished = True
-            ready = bytes(ready)  # wsgiref takes no other type
+            ready = bytes(ready)  # PEP 3333: wsgiref takes no subclass
         self._taken += len(ready)
         if (producer := self.producer) is not None:
             self.producer = None

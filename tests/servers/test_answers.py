@@ -53,7 +53,8 @@ def test_an_error_before_the_first_part_is_an_http_error(
 ) -> None:
     response = visit.send("POST", f"/{style}/{kind}/fails-before")
     assert response.status_code == 500
-    assert "event-stream" not in response.headers["content-type"]
+    # A server that answers for an app with no framework may name no type.
+    assert "event-stream" not in response.headers.get("content-type", "")
     assert "secret" not in response.text
 
 
