@@ -52,8 +52,8 @@ def finished(result: Result) -> None:
     _run.get().results.append(result)
 
 
-# No keep-alive may help out a stream that is held back.
-QUIET: dict[str, Any] = {"keep_alive": 120.0, "on_finish": finished}
+# No keep-alive may help out a stream that is held back, nor the end of `prime` one that waits.
+QUIET: dict[str, Any] = {"keep_alive": 120.0, "prime": 120.0, "on_finish": finished}
 KEPT: dict[str, Any] = {"keep_alive": KEEP_ALIVE, "prime": KEEP_ALIVE}
 INLINE: dict[str, Any] = {"keep_alive": None}
 TIMED: dict[str, Any] = {**QUIET, "send_timeout": 1.0}
