@@ -69,7 +69,7 @@ class Visit:
     def signals(self) -> dict[str, bool]:
         """Return what became of the app's `drain_on_signal`."""
         state: dict[str, bool] = (
-            self._http.get(self._control + "/signals").raise_for_status().json()
+            self._http.get(self._control + "/signals", params=self._run).raise_for_status().json()
         )
         return state
 
