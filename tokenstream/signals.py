@@ -31,8 +31,9 @@ _NUDGE: int | None = getattr(signal, "SIGURG", None)
 """Only the main thread may set handlers; this calls it. Nobody is hurt by it: it is ignored by
 default, and means nothing to servers."""
 
-NUDGES, NUDGE_SECONDS = 20, 0.05
-"""How often the main thread is called, and how long it has to come."""
+CALLS, CALL_SECONDS = 20, 0.05
+"""How often the main thread is called, and how long it has to come: where it waits at a lock, of
+150 signals one did not wake it."""
 
 
 def drain_on_signal(
@@ -116,11 +117,16 @@ class DrainOnSignal:
             drain_as(self, self._timeout)
             time.sleep(HAND_ON_SECONDS)
         finally:
-            if not self._told_again:
-                os.kill(os.getpid(), signum)
+            self._hand_on(signum)
             if self not in _holds:
                 process.go_on(self)  # the block was left meanwhile
             self.is_over = True
+
+    def _hand_on(self, signum: int) -> None:
+        if self.is_first():
+            _call_main_thread(signum, lambda: self._told_again or not self.is_first())
+        elif not self._told_again:
+            os.kill(os.getpid(), signum)
 
     def __enter__(self) -> DrainOnSignal:
         return self
@@ -185,13 +191,17 @@ def _keep() -> None:
 
 
 def _nudge(hold: DrainOnSignal) -> None:
-    # More than once: a main thread that is about to wait may not see a signal before the next.
-    for _ in range(NUDGES):
-        if _NUDGE is None or hold.is_first() or signal.getsignal(_NUDGE) is not _nudged:
-            break
-        os.kill(os.getpid(), _NUDGE)
-        time.sleep(NUDGE_SECONDS)
+    if _NUDGE is not None and signal.getsignal(_NUDGE) is _nudged:
+        _call_main_thread(_NUDGE, hold.is_first)
     hold.is_nudging = False
+
+
+def _call_main_thread(signum: int, has_come: Callable[[], bool]) -> None:
+    for _ in range(CALLS):
+        if has_come():
+            break
+        os.kill(os.getpid(), signum)
+        time.sleep(CALL_SECONDS)
 
 
 def _nudged(signum: int, frame: FrameType | None) -> None:

@@ -66,12 +66,11 @@ class Visit:
         state: dict[str, Any] = answer.raise_for_status().json()
         return state
 
-    def signals(self) -> dict[str, bool]:
+    def signals(self) -> dict[str, int]:
         """Return what became of the app's `drain_on_signal`."""
-        state: dict[str, bool] = (
-            self._http.get(self._control + "/signals", params=self._run).raise_for_status().json()
-        )
-        return state
+        answer = self._http.get(self._control + "/signals", params=self._run)
+        told: dict[str, int] = answer.raise_for_status().json()
+        return told
 
     def results(self) -> list[dict[str, Any]]:
         """Return what the run's `on_finish` was told, of streams that are over."""

@@ -260,9 +260,10 @@ def run_of(query: Mapping[str, str]) -> Run:
     return run
 
 
-def signals_state() -> dict[str, bool]:
+def signals_state() -> dict[str, int]:
     """Return whether `drain_on_signal` is the first to hear a signal, and has heard one."""
     return {
+        "pid": os.getpid(),
         "held": all(hold.is_first() for hold in signals._holds),
         "told": any(hold.is_told for hold in signals._holds),
     }
