@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import logging
 import threading
+import weakref
 
 import pytest
 
@@ -24,7 +26,16 @@ from tokenstream.host import Host
 from tokenstream.testing import WAIT, AsyncScriptedSource, FakeClock, ScriptedSource, forever
 
 from .cases import SourceBroke
-from .pairings import PAIRINGS, aread_all, every_pairing, read_all, result_of, turns, turns_until
+from .pairings import (
+    PAIRINGS,
+    aread_all,
+    every_pairing,
+    read_all,
+    result_of,
+    turns,
+    turns_until,
+    until,
+)
 
 COLOR = contextvars.ContextVar("color", default="none")
 LOG = logging.getLogger("tokenstream")
@@ -644,3 +655,43 @@ def test_a_thread_whose_readers_loop_ended_is_closed():
     assert source.closed.wait(10)
     assert finished.called.wait(10)
     assert [r.outcome for r in finished.results] == ["disconnected"]
+
+
+# Its memory.
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize(
+    "pairing", [it for it in PAIRINGS if not it.inline], ids=lambda it: it.name
+)
+def test_an_ended_stream_is_freed_without_the_collector(pairing, leaves):
+    """A cycle would keep the whole text of each stream until the collector comes by."""
+
+    def run():
+        """Return a reference to what the pump alone holds in the end."""
+        held = Held()
+        source = pairing.source("a", *([WAIT] if leaves else []))
+        stream = TokenStream(source, "text", on_error=held)
+        if pairing.reads_async:
+            asyncio.run(read(stream))
+        else:
+            next(stream)
+            stream.close() if leaves else read_all(stream)
+        source.release()  # a thread sees only then that it was left
+        return weakref.ref(held)
+
+    async def read(stream):
+        await anext(stream)
+        await stream.aclose() if leaves else await aread_all(stream)
+
+    gc.disable()
+    try:
+        held = run()
+        until(lambda: held() is None)
+    finally:
+        gc.enable()
+
+
+class Held:
+    def __call__(self, error):
+        return ""

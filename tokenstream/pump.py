@@ -352,6 +352,8 @@ class Pump:
         """All is done: the source is closed and `on_finish` has run."""
         process.unregister(self)
         self._close()
+        # They know each other: until the collector comes, both would hold the whole text.
+        self.driver = _NoDriver()
 
     def _close(self) -> None:
         if not self.done.is_open:

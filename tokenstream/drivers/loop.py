@@ -148,6 +148,7 @@ class LoopDriver:
             self._in_source = False
             if cancelled is not None:
                 self._was_cancelled(cancelled)
+                cancelled = None  # its traceback knows this frame, and that all of the stream
             # Collected after its loop was closed, it can await nothing any more.
             if not self._handed_over and _running_loop() is self.loop:
                 await self._close(iterator, source)
@@ -245,6 +246,8 @@ class LoopDriver:
                 waits_for = resume(value)
             except StopIteration:
                 return
+            finally:
+                value = None  # an exception's traceback knows this frame
             try:
                 if (sink := inbox.sink) is None:
                     pump.flush()
