@@ -32,8 +32,8 @@ def check_server(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "daphne is in INSTALLED_APPS: it never makes a stream wait for a slow reader, so what "
-            "the reader has not read piles up in memory, without a bound.",
+            "daphne is in INSTALLED_APPS: it never makes a stream wait for a slow reader. What is "
+            "not read piles up in memory, so a stream ends with an error after 8 MiB.",
             hint="Take it out, and run the project under uvicorn, hypercorn or granian.",
             id="tokenstream.W005",
         )

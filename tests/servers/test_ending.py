@@ -140,8 +140,6 @@ def _loads() -> Iterator[Any]:
     for site in [*SERVED, PRELOADED]:
         if site.server in ONE_AT_A_TIME:
             yield from (pytest.param(site, [path], id=f"{site}-{path}") for path in ENDLESS)
-        elif site.server == "gunicorn-gevent":  # async sources are to come there
-            yield pytest.param(site, ["sync/talking"], id=str(site))
         else:
             yield pytest.param(site, ENDLESS, id=str(site))
 
