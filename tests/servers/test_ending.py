@@ -17,6 +17,7 @@ import pytest
 
 from ..snippets import python_blocks
 from .client import Visit, wait_until
+from .record import record
 from .serving import Server
 from .sites import ALL, APPS, PAGE, SITES, Site
 
@@ -144,7 +145,7 @@ def _loads() -> Iterator[Any]:
             yield pytest.param(site, ENDLESS, id=str(site))
 
 
-def end_all(it: Ending, paths: list[str], record: Any) -> None:
+def end_all(it: Ending, paths: list[str], record_property: Any) -> None:
     with ExitStack() as stack:
         readers = [iter(stack.enter_context(it.visit.reading(f"/returning/{p}"))) for p in paths]
         assert [next(reader).data for reader in readers] == ['{"token":"t0"}'] * len(paths)
@@ -155,7 +156,7 @@ def end_all(it: Ending, paths: list[str], record: Any) -> None:
             assert last.event == "error"
             assert last.data == '{"error":"the server is shutting down"}'
         it.server.exit_code()
-        record("seconds from SIGTERM to exit", round(time.monotonic() - told_at, 2))
+        record_property("seconds from SIGTERM to exit", round(time.monotonic() - told_at, 2))
     count = len(paths)
     assert it.ends() == ["closed"] * count + ["finished shutdown"] * count
 
@@ -166,6 +167,7 @@ def test_streams_that_do_not_end_are_ended(
 ) -> None:
     with ending(site, tmp_path, http, app=with_line(0.5)) as it:
         end_all(it, paths, record_property)
+    record(site, "ending", "error event")
 
 
 @pytest.mark.parametrize("site", SERVED, ids=str)
@@ -180,6 +182,20 @@ def test_one_that_ends_by_itself_is_waited_for(site: Site, tmp_path: Path, http:
             assert [event.data for event in reader][-1] == "[DONE]"
         it.server.exit_code()
         assert it.ends() == ["closed", "finished completed"]
+    record(site, "ending", "[DONE]")
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_uwsgi_cuts_a_stream_and_exits(kind: str, tmp_path: Path, http: Any) -> None:
+    site = _named("uwsgi-flask")
+    with ending(site, tmp_path, http, app=with_line(0.5)) as it:
+        with it.visit.reading(f"/returning/{kind}/endless") as stream:
+            reader = iter(stream)
+            assert next(reader).data == '{"token":"t0"}'
+            it.server.tell_to_end()
+            assert list(reader) == []  # neither an error nor `[DONE]`
+        it.server.exit_code()
+    record(site, "ending", "cut")
 
 
 @pytest.mark.parametrize("site", WITH_LIFESPAN, ids=str)
