@@ -35,7 +35,8 @@ def assert_told_and_not_named(response: httpx.Response) -> None:
         assert "[DONE]" not in response.text
     else:
         assert response.status_code == 500
-        assert "event-stream" not in response.headers["content-type"]
+        # hypercorn and granian say nothing of their own one, which a raw ASGI app gets.
+        assert "event-stream" not in response.headers.get("content-type", "")
 
 
 @kinds

@@ -48,9 +48,12 @@ NEVER_CONTINUES = {"uwsgi", "wsgiref"}
 def reads_chunks(site: Site) -> bool:
     """Tell whether a body of unknown length reaches the app.
 
-    Django under WSGI goes by `Content-Length` alone, and uWSGI has an API of its own for it.
+    Django under WSGI goes by `Content-Length` alone, which waitress makes, as it has the whole
+    body first. uWSGI has an API of its own for it, and wsgiref none.
     """
-    return site.server != "uwsgi" and (site.app != "django" or site.server in ASGI_SERVERS)
+    if site.server in ("uwsgi", "wsgiref"):
+        return False
+    return site.app != "django" or site.server in ASGI_SERVERS or site.server == "waitress"
 
 
 def in_lock_step(connection: Connection, visit: Visit) -> Iterator[str]:
