@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -172,3 +174,24 @@ def test_only_under_daphne_is_there_a_limit(
     assert byte_limit() == byte_limit() == (8 * 1024 * 1024 if limited else None)
     assert len(caplog.records) == limited  # once a process
     assert ("uvicorn" in caplog.text) is limited
+
+
+async def test_it_is_freed_without_the_collector() -> None:
+    """A cycle would keep what leaves with it: the stream, and its whole text."""
+    gc.disable()
+    try:
+        leaving = Leaving()
+        async with Watch(Receive()) as watch:
+            watch.when_left(leaving)
+            await settled()
+        held = weakref.ref(leaving)
+        del leaving, watch
+        await settled()
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+class Leaving:
+    def __call__(self) -> None:
+        """Do nothing."""

@@ -118,6 +118,7 @@ class Watch:
     ) -> None:
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # its exception knows this object, and that the stream
 
     def when_left(self, callback: Callable[[], None]) -> None:
         """Make `callback` when the reader leaves, or now if it has."""
