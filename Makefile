@@ -4,6 +4,7 @@
 # make fuzz    hostile input for an hour; ARGS="--minutes 10 -k decoder"
 # make lint    ruff, mypy, pyright
 # make format  ruff, which rewrites the files
+# make soak    1,050 streams at once, for SECONDS=600; SOAK_SEED=... repeats one
 # make bench   all benchmarks, short, and their tables in docs/performance.md; ARGS go to each
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constr
 INSTALLED = $(VENV)/.installed
 LINTABLE = $(VENV)/.lintable
 
-.PHONY: help test test-matrix fuzz lint format install test-wheel clean demo bench
+.PHONY: help test test-matrix fuzz soak lint format install test-wheel clean demo bench
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -88,3 +89,8 @@ demo: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks --quick --write-docs $(ARGS)
+
+SECONDS ?= 600
+
+soak: $(INSTALLED)
+	@SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -rP tests/soak $(ARGS)
