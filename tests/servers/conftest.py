@@ -10,11 +10,14 @@ import pytest
 
 from .client import WATCHDOG, Visit
 from .serving import Server
-from .sites import SITES, Site
+from .sites import FULL, SITES, Site
+
+AT_ONCE = 64
+"""Servers that run at the same time; each has one to three processes of 50 to 100 MB."""
 
 
 class Farm:
-    """The servers that run."""
+    """The servers that run. Past `AT_ONCE` the one that was not used for longest is ended."""
 
     def __init__(self, factory: pytest.TempPathFactory) -> None:
         self._factory = factory
@@ -26,9 +29,12 @@ class Farm:
 
     def start(self, name: str, command: Sequence[str], **options: Any) -> Server:
         """Return the running server of that name, which is started with `command` if it is new."""
-        if name not in self._servers:
-            self._servers[name] = Server(command, self._factory.mktemp(name), **options)
-        return self._servers[name]
+        server = self._servers.pop(name, None)
+        if server is None:
+            self._make_room()
+            server = Server(command, self._factory.mktemp(name), **options)
+        self._servers[name] = server  # the last is the one used last
+        return server
 
     def outputs(self) -> dict[str, str]:
         """Return what each has printed since the last call, by its name."""
@@ -38,6 +44,10 @@ class Farm:
         """End all of them."""
         for server in self._servers.values():
             server.stop()
+
+    def _make_room(self) -> None:
+        while len(self._servers) >= AT_ONCE:
+            self._servers.pop(next(iter(self._servers))).stop()
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +76,18 @@ def visit(site: Site, farm: Farm, http: httpx.Client) -> Visit:
     server = farm.server(site)
     farm.outputs()  # what other tests have made it print
     return Visit(http, server.url, server.control)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # One site after the other where there are more than may run: each is started once.
+    if FULL:
+        items.sort(key=_site_of)
+
+
+def _site_of(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return "" if callspec is None else str(callspec.params.get("site", ""))
 
 
 @pytest.hookimpl(wrapper=True)
