@@ -5,6 +5,7 @@
 # make lint    ruff, mypy, pyright
 # make format  ruff, which rewrites the files
 # make soak    1,050 streams at once, for SECONDS=600; SOAK_SEED=... repeats one
+# make node-clients    the clients of Node that tests/clients reads our streams with
 # make bench   all benchmarks, short, and their tables in docs/performance.md; ARGS go to each
 
 PYTHON ?= python3
@@ -19,13 +20,18 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constr
 INSTALLED = $(VENV)/.installed
 LINTABLE = $(VENV)/.lintable
 
-.PHONY: help test test-matrix fuzz soak lint format install test-wheel clean demo bench
+.PHONY: help test node-clients test-matrix fuzz soak lint format install test-wheel clean demo bench
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+NODE_CLIENTS = tests/clients/node
+
+node-clients:
+	@cd $(NODE_CLIENTS) && npm ci --no-audit --no-fund --loglevel=error
 
 # The table is written when all is green; TOKENSTREAM_RECORDS is where its times are noted.
 RECORDS = $(CURDIR)/build/matrix.jsonl
@@ -77,7 +83,7 @@ test-wheel: $(INSTALLED)
 	@$(BIN)/python -m venv --without-pip $(WHEEL)/venv
 	@$(BIN)/python -m pip --disable-pip-version-check --quiet --python $(WHEEL_PYTHON) install --no-deps $(WHEEL)/dist/*.whl
 	@find "$$($(BIN)/python -c '$(SITE)')" -mindepth 1 -maxdepth 1 ! -name '*tokenstream*' -exec ln -s {} "$$($(WHEEL_PYTHON) -c '$(SITE)')" ';'
-	@cp -r $(TREE) $(WHEEL)/run
+	@tar c --exclude node_modules --exclude __pycache__ $(TREE) | tar x -C $(WHEEL)/run
 	@cd $(WHEEL)/run && "$(CURDIR)/$(WHEEL_PYTHON)" -c '$(FROM_WHEEL)'
 	@cd $(WHEEL)/run && "$(CURDIR)/$(WHEEL_PYTHON)" -m pytest $(ARGS)
 

@@ -70,7 +70,7 @@ def test_a_part_that_is_refused_is_not_counted_nor_gathered():
     with pytest.raises(errors.UnsupportedPart, match="wire 'text' has no place for ToolCall"):
         machine.part(ToolCall(0, "c", "f"))
     assert machine.parts == 0
-    assert not machine.gathered.calls
+    assert not machine.gathered.calls.all
     assert machine.state is State.BEFORE
 
 
@@ -83,10 +83,10 @@ def test_calls_are_gathered_by_their_index():
         ToolCall(0, name="late", arguments="[]"),
     ):
         machine.part(part)
-    assert machine.gathered.calls == {
-        0: ToolCall(0, "c0", "f", "[]"),
-        1: ToolCall(1, "c1", "g", "{}"),
-    }
+    assert [call.whole() for call in machine.gathered.calls.all] == [
+        ToolCall(0, "c1", "g", "{}"),
+        ToolCall(1, "c0", "f", "[]"),
+    ]
 
 
 def test_a_str_of_a_kind_is_its_text():
@@ -234,7 +234,7 @@ def test_a_part_that_could_not_be_told_in_the_result_is_named(wire, part, words)
     with pytest.raises(errors.InvalidOption) as raised:
         machine.part(part)
     assert str(raised.value) == words
-    assert (machine.gathered.reasoning, machine.gathered.calls) == ([], {})
+    assert (machine.gathered.reasoning, machine.gathered.calls.all) == ([], [])
 
 
 def test_what_says_of_itself_that_it_is_text_is_none():

@@ -75,7 +75,7 @@ def test_the_result(pairing):
     (result,) = results
     assert result is stream.result
     assert (result.text, result.reasoning) == ("ab", "hm")
-    assert result.tool_calls == (ToolCall(1, "c", "f", "{}"),)
+    assert result.tool_calls == (ToolCall(0, "c", "f", "{}"),)
     assert (result.outcome, result.error) == ("completed", None)
     assert (result.usage, result.finish_reason) == (Usage(3, 4), "length")
     assert result.parts == 7

@@ -22,8 +22,10 @@ TokenStreamError
         SourceCancelled       (RuntimeError)  the source was cancelled from outside
         PromptTooLong         (ValueError)    the prompt does not fit into the model's context
         ModelNotLoaded        (OSError)       the model could not be loaded
+        UpstreamError         (RuntimeError)  a remote API refused, failed, or was cut
         ServerShutdown        (RuntimeError)  the process ends while the stream is open
     ReaderError             the one who reads
+        BadRequest            (ValueError)    the request's body is not what its wire asks for (400)
         BodyTooLarge          (ValueError)    the request's body is over the limit (413)
         ReaderLeft            (ConnectionError) the reader went away
 """
@@ -35,6 +37,7 @@ from typing import Any
 
 __all__ = [
     "AlreadyRead",
+    "BadRequest",
     "BodyDropped",
     "BodyTooLarge",
     "ChannelClosed",
@@ -59,6 +62,7 @@ __all__ = [
     "UnknownPart",
     "UnknownWire",
     "UnsupportedPart",
+    "UpstreamError",
     "UsageError",
 ]
 
@@ -162,8 +166,41 @@ class ModelNotLoaded(SourceError, OSError):
     """The model could not be loaded from where the caller pointed."""
 
 
+class UpstreamError(SourceError, RuntimeError):
+    """A remote API refused the request, failed in its stream, or was cut.
+
+    status: the HTTP status it answered with, None where there was no answer or the
+        stream had begun. retry_after: its `Retry-After`, as it came. kind: its own
+        word for the error ("rate_limit_error").
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: str | None = None,
+        kind: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+        self.kind = kind
+
+
 class ReaderError(TokenStreamError):
     """The one who reads is at fault, or gone."""
+
+
+class BadRequest(ReaderError, ValueError):
+    """The request's body is not what its wire asks for: the answer is 400.
+
+    field: the path of what was wrong, such as `messages[0].role`; None for the whole body.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message if field is None else f"{field}: {message}")
+        self.field = field
 
 
 class BodyTooLarge(ReaderError, ValueError):

@@ -11,11 +11,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from operator import index
-from typing import Any, TypeVar
+from typing import Any
 
 from . import errors
-from .parts import Finish, FinishReason, Reasoning, TextPieces, ToolCall, Usage
+from .calls import Calls
+from .chunks import PARTS, Chunks
+from .parts import Finish, FinishReason, Reasoning, Step, TextPieces, ToolCall, Usage
 from .shown import shown, type_name
 from .sse import Event
 from .wires.base import Encoder, Wire
@@ -23,8 +24,6 @@ from .wires.base import Encoder, Wire
 __all__ = ["END_SUFFIX", "Gathered", "Machine", "State", "public_message"]
 
 log = logging.getLogger("tokenstream")
-
-_T = TypeVar("_T")
 
 END_SUFFIX = ".end"
 """`id: <run>` is on the first event, `id: <run>.end` on the terminal."""
@@ -59,7 +58,7 @@ class Gathered:
 
     texts: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
-    calls: dict[int, ToolCall] = field(default_factory=dict)
+    calls: Calls = field(default_factory=Calls)
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
 
@@ -70,33 +69,24 @@ class Gathered:
         """
         match part:
             case Reasoning():
-                self.reasoning.append(_checked(part, "text", str.__str__, "a str"))
+                self.reasoning.append(_checked_text(part))
             case ToolCall():
-                self._add_call(part)
+                self.calls.add(part)
+            case Step():
+                self.calls.next_round()
             case Usage():
                 self.usage = part
             case Finish():
                 self.finish_reason = part.reason
 
-    def _add_call(self, part: ToolCall) -> None:
-        place = _checked(part, "index", index, "an int")
-        arguments = _checked(part, "arguments", str.__str__, "a str")
-        if (known := self.calls.get(place)) is None:
-            self.calls[place] = ToolCall(place, part.id, part.name, arguments)
-        else:
-            self.calls[place] = ToolCall(
-                place, known.id or part.id, known.name or part.name, known.arguments + arguments
-            )
 
-
-def _checked(part: object, name: str, exact: Callable[[Any], _T], wanted: str) -> _T:
-    """Return a field as what can be joined and sorted, whatever its class adds to that."""
-    value = getattr(part, name)
+def _checked_text(part: Reasoning) -> str:
+    """Return the text as what can be joined, whatever its class adds to that."""
     try:
-        return exact(value)
+        return str.__str__(part.text)
     except TypeError:
-        given = f"{type_name(part)}({name}={shown(value)})"
-        raise errors.InvalidOption(f"{given}: {name} must be {wanted}") from None
+        given = f"Reasoning(text={shown(part.text)})"
+        raise errors.InvalidOption(f"{given}: text must be a str") from None
 
 
 class Machine:
@@ -109,6 +99,7 @@ class Machine:
 
     __slots__ = (
         "_add_text",
+        "_chunks",
         "_encode_text",
         "_encoder",
         "_has_ids",
@@ -139,6 +130,7 @@ class Machine:
         self._has_ids = self._id_due
         self._on_error = on_error or public_message
         self._pieces: TextPieces | None = None
+        self._chunks: Chunks | None = None
         self._kept = b""  # made of a batch before the wire raised in the middle of it
         # In the middle of the stream and not of a character: one look a token, not two
         # (a member of an enum costs 50 ns).
@@ -263,11 +255,22 @@ class Machine:
         if issubclass(kind, str):
             # Of a subclass, an enum say, its text and not what it prints as.
             return cut + self._text(str.__str__(item))
-        frames = self._encoder.part(item)
-        if isinstance(item, Event) and item.id is not None:
+        if self._encoder.verbatim or issubclass(kind, PARTS):
+            return cut + self._plain(item)
+        return cut + self._chunk(item)
+
+    def _plain(self, part: object) -> bytes:
+        frames = self._encoder.part(part)
+        if isinstance(part, Event) and part.id is not None:
             self._has_ids = True
-        self.gathered.add(item)
-        return cut + frames
+        self.gathered.add(part)
+        return frames
+
+    def _chunk(self, item: object) -> bytes:
+        if self._chunks is None:
+            self._chunks = Chunks()
+        parts = self._chunks.parts(item)
+        return b"".join(self._text(it) if isinstance(it, str) else self._plain(it) for it in parts)
 
     def _text(self, text: str) -> bytes:
         if not text and not self._encoder.verbatim:

@@ -373,7 +373,7 @@ class Pump:
         self.result = Result(
             text="".join(gathered.texts),
             reasoning="".join(gathered.reasoning),
-            tool_calls=tuple(gathered.calls[index] for index in sorted(gathered.calls)),
+            tool_calls=tuple(call.whole() for call in gathered.calls.all),
             outcome=outcome,
             error=self.error,
             finish_reason=gathered.finish_reason,

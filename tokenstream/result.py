@@ -19,7 +19,8 @@ class Result:
     """What `on_finish` is called with.
 
     text, reasoning: all of it, joined.
-    tool_calls: each call whole, its fragments joined.
+    tool_calls: each call whole, its fragments joined, in the order in which they
+        began; `index` is its place there.
     outcome: "completed" (the terminal was written), "failed" (the source
         raised), "disconnected" (the reader left before the terminal),
         "timeout" (`source_timeout` or `max_duration`), "cancelled" (the source

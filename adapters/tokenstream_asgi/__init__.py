@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from tokenstream.asgi import read_body
 
+from .chat import chat_endpoint
 from .decorator import token_stream
 from .keep_alive import KeepAliveMiddleware
 from .response import TokenStreamResponse
 
-__all__ = ["KeepAliveMiddleware", "TokenStreamResponse", "read_body", "token_stream"]
+__all__ = [
+    "KeepAliveMiddleware",
+    "TokenStreamResponse",
+    "chat_endpoint",
+    "read_body",
+    "token_stream",
+]

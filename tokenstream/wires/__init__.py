@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
-from ..errors import InvalidOption, UnknownWire
-from ..shown import shown
-from .base import Encoder, Wire
+from .base import Document, Encoder, Wire
+from .collect import acollect, collect
 from .json import Json
+from .names import WireName, find_wire
 from .openai_chat import OpenAIChat
+from .request import ChatRequest, json_object
 from .text import Text
 
-__all__ = ["Encoder", "Json", "OpenAIChat", "Text", "Wire", "WireName", "find_wire"]
+__all__ = [
+    "ChatRequest",
+    "Document",
+    "Encoder",
+    "Json",
+    "OpenAIChat",
+    "Text",
+    "Wire",
+    "WireName",
+    "acollect",
+    "collect",
+    "find_wire",
+    "read_request",
+]
 
-WireName: TypeAlias = Literal["json", "text", "openai-chat"]
 
-_WIRES: dict[str, Wire] = {wire.name: wire for wire in (Json(), Text(), OpenAIChat())}
+def read_request(wire: WireName | Wire, body: bytes | str | Mapping[str, Any]) -> ChatRequest:
+    """Return what a request's body asks for, in one shape for all wires.
 
+    body: the JSON object, as it came or parsed.
 
-def find_wire(wire: WireName | Wire) -> Wire:
-    """Return the wire of that name, or the wire object itself.
-
-    Raises `UnknownWire`, which lists the names, and `InvalidOption` for what
-    is neither a name nor a wire.
+    Raises `BadRequest`, which names the field that is wrong, `UnknownWire`, and
+    `InvalidOption` for a wire that has no request of its own.
     """
-    if isinstance(wire, str):
-        if wire not in _WIRES:
-            raise UnknownWire(f"no wire is named {shown(wire)}: choose one of {', '.join(_WIRES)}")
-        return _WIRES[wire]
-    if not isinstance(wire, Wire):
-        names = ", ".join(_WIRES)
-        raise InvalidOption(f"wire={shown(wire)}: give a name ({names}) or a wire object")
-    return wire
+    return find_wire(wire).read(json_object(body))

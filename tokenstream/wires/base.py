@@ -1,20 +1,23 @@
-"""What every wire is: a frozen specification that begins an encoder for each stream."""
+"""What every wire is: a request and a reply, as a frozen specification."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
-from ..errors import UnsupportedPart
+from ..errors import InvalidOption, UnsupportedPart
 from ..parts import Data, Finish, Reasoning, Source, Step, ToolCall, ToolResult, Usage, unknown_part
 from ..shown import type_name
 from ..sse import Event, comment
+from .reply import Reply
+from .request import ChatRequest, Fields, JsonObject
 
-__all__ = ["DONE", "Encoder", "Wire", "json_ascii", "json_string"]
+__all__ = ["DONE", "Document", "Encoder", "Wire", "json_ascii", "json_string"]
 
 log = logging.getLogger("tokenstream")
 
@@ -28,6 +31,14 @@ line-splitting readers, and a lone surrogate can't be sent as UTF-8."""
 def json_ascii(value: Any) -> str:
     """Return `value` as compact JSON in ASCII."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The body of a response that is no stream."""
+
+    body: bytes
+    content_type: str = "application/json"
 
 
 class Wire:
@@ -46,6 +57,22 @@ class Wire:
     def begin(self) -> Encoder:
         """Return the encoder of one stream."""
         raise NotImplementedError  # every wire encodes
+
+    def read(self, body: Fields) -> ChatRequest:
+        """Return what a request's body asks for. Raises `BadRequest`, which names the field."""
+        raise InvalidOption(f"wire {self.name!r} has no request of its own: read the body yourself")
+
+    def answering(self, ask: ChatRequest) -> Wire:
+        """Return the wire that answers `ask`: this one, with the model and the ids it names."""
+        return self
+
+    def document(self, reply: Reply) -> JsonObject:
+        """Return the protocol's ordinary JSON body, for `stream: false`."""
+        raise InvalidOption(f"wire {self.name!r} has no reply but a stream")
+
+    def refusal(self, status: int, message: str, field: str | None = None) -> Document:
+        """Return the body of an error that is told by an HTTP status. `message` is public."""
+        return Document(json_ascii({"error": message}).encode("ascii"))
 
 
 class Encoder:

@@ -1,4 +1,4 @@
-"""The wire "openai-chat": OpenAI's Chat Completions stream.
+"""The wire "openai-chat": OpenAI's Chat Completions.
 
 Source: the API's reference, and what its clients enforce: role first, a
 finish reason, `[DONE]`, a call's id and name once, indexes from 0, and never
@@ -9,14 +9,16 @@ compatible servers do.
 from __future__ import annotations
 
 import time
-import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import InvalidOption
-from ..parts import Finish, Reasoning, ToolCall, Usage
-from ..shown import shown
-from .base import DONE, Encoder, Wire, json_ascii, json_string
+from ..calls import Calls
+from ..parts import Finish, Reasoning, Step, ToolCall, Usage
+from ..reasons import reason_in
+from .base import DONE, Document, Encoder, Wire, json_ascii, json_string
+from .openai import check_fields, messages_of, new_id, refusal, tools_of, usage_of
+from .reply import Reply
+from .request import ChatRequest, Fields, JsonObject
 
 __all__ = ["OpenAIChat"]
 
@@ -41,17 +43,64 @@ class OpenAIChat(Wire):
     name = "openai-chat"
 
     def __post_init__(self) -> None:
-        for field, kind, value, wanted in (
-            ("model", str, self.model, "a str"),
-            ("id", str | None, self.id, "a str or None"),
-            ("created", int | None, self.created, "an int or None"),
-        ):
-            if not isinstance(value, kind):
-                raise InvalidOption(f"OpenAIChat({field}={shown(value)}): {field} must be {wanted}")
+        check_fields("OpenAIChat", model=self.model, id=self.id, created=self.created)
 
     def begin(self) -> Encoder:
         """Return the encoder of one stream."""
         return _ChatEncoder(self)
+
+    def read(self, body: Fields) -> ChatRequest:
+        """Return what a request's body asks for."""
+        limit = body.count("max_completion_tokens")
+        old_limit = body.count("max_tokens")
+        return ChatRequest(
+            messages=messages_of(body),
+            model=body.text("model"),
+            tools=tools_of(body),
+            stream=body.flag("stream") or False,
+            max_tokens=old_limit if limit is None else limit,
+            temperature=body.number("temperature"),
+            stop=body.texts("stop"),
+            params=body.rest(),
+        )
+
+    def answering(self, ask: ChatRequest) -> Wire:
+        """Return the wire with the model that `ask` names, and with usage where it asks for it."""
+        options = Fields(ask.params).object("stream_options")
+        wants_usage = options is not None and options.flag("include_usage") is True
+        return replace(
+            self,
+            model=ask.model or self.model,
+            include_usage=self.include_usage or wants_usage,
+        )
+
+    def document(self, reply: Reply) -> JsonObject:
+        """Return a `chat.completion`."""
+        message: JsonObject = {"role": "assistant", "content": reply.text or None, "refusal": None}
+        if reply.reasoning:
+            message["reasoning_content"] = reply.reasoning
+        if calls := reply.tool_calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id or new_id("call_"),
+                    "type": "function",
+                    "function": {"name": call.name or "", "arguments": call.arguments or "{}"},
+                }
+                for call in calls
+            ]
+        reason = reason_in("openai-chat", reply.reason)
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+        return {
+            "id": self.id or new_id("chatcmpl-"),
+            "object": "chat.completion",
+            "created": int(time.time()) if self.created is None else self.created,
+            "model": self.model,
+            "choices": [choice],
+        } | ({} if reply.usage is None else {"usage": usage_of(reply.usage)})
+
+    def refusal(self, status: int, message: str, field: str | None = None) -> Document:
+        """Return OpenAI's error body."""
+        return refusal(status, message, field)
 
 
 class _ChatEncoder(Encoder):
@@ -60,7 +109,7 @@ class _ChatEncoder(Encoder):
     def __init__(self, wire: OpenAIChat) -> None:
         super().__init__()
         self._head = (
-            f'data: {{"id":{json_string(wire.id or f"chatcmpl-{uuid.uuid4().hex}")},'
+            f'data: {{"id":{json_string(wire.id or new_id("chatcmpl-"))},'
             '"object":"chat.completion.chunk",'
             f'"created":{json_ascii(int(time.time()) if wire.created is None else wire.created)},'
             f'"model":{json_string(wire.model)},"choices":['
@@ -71,7 +120,7 @@ class _ChatEncoder(Encoder):
         self._between_texts = self._after_text + self._before_text
         self.overhead = len(self._between_texts) + len('""')
         self._include_usage = wire.include_usage
-        self._named: set[int] = set()
+        self._calls = Calls()
         self._usage: Usage | None = None
         self._reason: str | None = None
 
@@ -89,15 +138,20 @@ class _ChatEncoder(Encoder):
         return self._chunk({"reasoning_content": part.text}) if part.text else b""
 
     def tool_call(self, part: ToolCall) -> bytes:
-        call: dict[str, Any] = {"index": part.index}
+        call = self._calls.add(part)
+        fragment: dict[str, Any] = {"index": call.number}
         # A repeated id or name is joined to the first by openai-python.
-        if part.index not in self._named:
-            self._named.add(part.index)
-            call |= {"id": part.id or f"call_{uuid.uuid4().hex}", "type": "function"}
-            function = {"name": part.name or "", "arguments": part.arguments}
+        if len(call.pieces) == 1:
+            call.id = call.id or new_id("call_")
+            fragment |= {"id": call.id, "type": "function"}
+            function = {"name": call.name or "", "arguments": part.arguments}
         else:
             function = {"arguments": part.arguments}
-        return self._chunk({"tool_calls": [call | {"function": function}]})
+        return self._chunk({"tool_calls": [fragment | {"function": function}]})
+
+    def step(self, part: Step) -> bytes:
+        self._calls.next_round()
+        return b""
 
     def usage(self, part: Usage) -> bytes:
         self._usage = part
@@ -108,7 +162,7 @@ class _ChatEncoder(Encoder):
         return b""
 
     def done(self) -> bytes:
-        reason = self._reason or ("tool_calls" if self._named else "stop")
+        reason = self._reason or ("tool_calls" if self._calls.all else "stop")
         return self._chunk({}, reason) + self._usage_chunk() + DONE
 
     def error(self, message: str) -> bytes:
@@ -122,10 +176,5 @@ class _ChatEncoder(Encoder):
     def _usage_chunk(self) -> bytes:
         if self._usage is None or not self._include_usage:
             return b""
-        read, written = self._usage.input_tokens, self._usage.output_tokens
-        usage = {
-            "prompt_tokens": read,
-            "completion_tokens": written,
-            "total_tokens": read + written,
-        } | dict(self._usage.details)
-        return f'{self._head}],"usage":{json_ascii(usage)}}}\n\n'.encode("ascii")
+        usage = json_ascii(usage_of(self._usage))
+        return f'{self._head}],"usage":{usage}}}\n\n'.encode("ascii")
