@@ -101,6 +101,25 @@ def test_any_bytes_decode_to_the_same_at_any_split(data, cuts):
     assert decode(*pieces(data, cuts)) == decode(data)
 
 
+FRAMES = st.lists(
+    st.sampled_from(
+        [b"data: x\n\n", b"data: \n\n", b"data: \xe2\x82\n\n", b"event: e\ndata: y\n\n",
+         b"event: \ndata: y\n\n", b"event: a\0b\ndata: y\n\n", b"data:z\n\n",
+         b"data: a\ndata: b\n\n", b"id: 7\ndata: x\n\n", b"retry: 5\n", b": comment\n\n", b"\n",
+         b"data: c\r\n\r\n", b"data: d\rid: 8\n\n", b"event: e\n\n"]
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(FRAMES.map(b"".join), st.lists(st.integers(0, 1000), max_size=3))
+@example(b"data: x\n\n" + b"data: x\n" * 2 + b"\n", [])
+@example(b"data: x\n\nretry: 5\ndata: y\n\n", [31])
+def test_frames_that_come_together_are_those_that_come_byte_by_byte(frames, cuts):
+    frames = b"data: first\n\n" + frames
+    assert decode(*pieces(frames, [13, *cuts])) == decode(*(bytes([byte]) for byte in frames))
+
+
 @given(EVENTS)
 def test_a_frame_is_lf_only_and_has_the_space(event):
     data = encode(event)

@@ -7,8 +7,9 @@ Quotes in comments are from the HTML Living Standard, section 9.2,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 
 from .errors import EventTooLarge, InvalidOption
 from .shown import shown
@@ -20,12 +21,22 @@ MEDIA_TYPE = "text/event-stream"
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile("\r\n|\r|\n")
 _FORBIDDEN = re.compile("[\r\n\0]")
+_EVENT_END = b"\n\n"
+_PLAIN = re.compile(r"(event: [^\n]*\n)?data: ([^\n]*)\n\n")
+_NONE = repeat(None)
 _RETRY_DIGITS = 18
 """More are past any clock's range, and int() of them is quadratic in Python."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class _Fields(NamedTuple):
+    # A tuple, since decoders make millions: a fifth of the time of a frozen dataclass.
+    data: str
+    event: str | None
+    id: str | None
+    retry: int | None
+
+
+class Event(_Fields):
     """One event.
 
     data: the text; every kind of line end in it arrives as LF.
@@ -38,33 +49,39 @@ class Event:
     18 digits, and for a type that is none of these.
     """
 
-    data: str
-    event: str | None = None
-    id: str | None = None
-    retry: int | None = None
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if type(self.data) is str and self.event is None and self.id is None and self.retry is None:
-            return  # as nearly each that is decoded
-        for name, text in (("data", self.data), ("event", self.event), ("id", self.id)):
-            if type(text) is str or (text is None and name != "data"):
-                continue
-            object.__setattr__(self, name, _exactly_text(name, text))
-        for name, value in (("event", self.event), ("id", self.id)):
-            if value is not None and _FORBIDDEN.search(value):
-                raise InvalidOption(
-                    f"Event({name}={shown(value)}): {name} can't hold CR, LF or NUL; remove them"
-                )
-        if self.retry is not None and not (
-            type(self.retry) is int and 0 <= self.retry < 10**_RETRY_DIGITS
-        ):
+    def __new__(
+        cls, data: str, event: str | None = None, id: str | None = None, retry: int | None = None
+    ) -> Event:
+        """Return the event, checked."""
+        event, id = _checked_field("event", event), _checked_field("id", id)
+        if retry is not None and not (type(retry) is int and 0 <= retry < 10**_RETRY_DIGITS):
             raise InvalidOption(
-                f"Event(retry={shown(self.retry)}): give milliseconds, 0 or more, in 18 digits"
+                f"Event(retry={shown(retry)}): give milliseconds, 0 or more, in 18 digits"
             )
+        return super().__new__(cls, _exactly_text("data", data), event, id, retry)
+
+
+_unchecked = partial(tuple.__new__, Event)
+"""Four fields to an event: for what the decoder has made itself."""
+
+
+def _checked_field(name: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    value = _exactly_text(name, value)
+    if _FORBIDDEN.search(value):
+        raise InvalidOption(
+            f"Event({name}={shown(value)}): {name} can't hold CR, LF or NUL; remove them"
+        )
+    return value
 
 
 def _exactly_text(name: str, text: Any) -> str:
     """Return the text of a subclass, an enum say, and not what it prints as."""
+    if type(text) is str:
+        return text
     if not issubclass(type(text), str):
         raise InvalidOption(f"Event({name}={shown(text)}): {name} must be a str")
     return str.__str__(text)
@@ -143,9 +160,37 @@ class Decoder:
         """
         events: list[Event] = []
         self._check(0, events)  # an overflow is for ever
+        # To the first line end by itself: a search for two bytes takes a hundred times as long.
+        line_end = chunk.find(b"\n")
+        first = 0 if self._is_between() else chunk.find(_EVENT_END, line_end) + 2
+        last = chunk.rfind(_EVENT_END) + 2 if line_end >= 0 and first != 1 else 0
+        if last <= first:
+            self._feed(chunk, events)
+            return events
+        if first:
+            self._feed(chunk[:first], events)
+        whole = chunk[first:last]
+        plain = _plain_events(whole) if len(whole) <= self._max_bytes else None
+        if plain is None:
+            self._feed(whole, events)
+        else:
+            events += plain
+        if last < len(chunk):
+            self._feed(chunk[last:], events)
+        return events
+
+    def _is_between(self) -> bool:
+        """Tell whether nothing of an event has come yet."""
+        if self._partial or self._skip_lf or self._at_start:
+            return False
+        return self._data is self._event is self._id is None and self._retry is None
+
+    def _feed(self, chunk: bytes, events: list[Event]) -> None:
+        """Add the events that `chunk` completes, whatever is in it."""
         for line in self._lines(chunk):
             # Before its line end came it was as large: no split makes a difference.
-            self._check(len(line), events)
+            if self._size + len(line) > self._max_bytes:
+                self._check(len(line), events)
             if self._at_start:
                 # "one leading U+FEFF BYTE ORDER MARK character must be ignored"
                 self._at_start = False
@@ -155,7 +200,6 @@ class Decoder:
             else:
                 self._dispatch(events)
         self._check(len(self._partial), events)
-        return events
 
     def _check(self, line_size: int, events: list[Event]) -> None:
         if self._overflow or self._size + line_size > self._max_bytes:
@@ -189,9 +233,10 @@ class Decoder:
         name, _, value = line.partition(b":")
         # "If value starts with a U+0020 SPACE character, remove it from value."
         value = value.removeprefix(b" ")
+        if name == b"data":
+            self._add(value)
+            return
         match name:
-            case b"data":
-                self._add(value)
             case b"event":
                 self._size += len(value) - len(self._event or b"")
                 self._event = value
@@ -230,8 +275,29 @@ class Decoder:
         if self._data is not None:
             # NUL is allowed here, though not where we send: it must not kill the decoder.
             kind = _text(self._event).replace("\0", "\ufffd") if self._event else None
-            events.append(Event(_text(self._data), kind, event_id, self._retry))
+            events.append(_unchecked((_text(self._data), kind, event_id, self._retry)))
         self._clear()
+
+
+def _plain_events(frames: bytes) -> list[Event] | None:
+    """Return the events of whole frames if all are as plain as most are, else None.
+
+    Plain is one line of data, maybe after its type. What a line at a time costs 1.5 us
+    an event is here done for all of them at once.
+    """
+    if b"\r" in frames:
+        return None
+    text = frames.decode("utf-8", "replace")
+    if text.startswith("data: "):
+        data = text[len("data: ") : -2].split("\n\ndata: ")
+        if text.count("\n") == 2 * len(data):
+            return list(map(_unchecked, zip(data, _NONE, _NONE, _NONE, strict=False)))
+    found = _PLAIN.findall(text)
+    if "\0" in text or len(text) != sum(map(len, chain(*found))) + len("data: \n\n") * len(found):
+        return None
+    return [
+        _unchecked((data, kind[len("event: ") : -1] or None, None, None)) for kind, data in found
+    ]
 
 
 def _text(value: bytes | bytearray) -> str:
