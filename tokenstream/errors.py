@@ -11,6 +11,7 @@ TokenStreamError
         AlreadyRead           (RuntimeError)  a stream has one reader
         FinishedTooLate       (RuntimeError)  a response was returned after the stream had begun
         LostInFork            (RuntimeError)  the process forked while the stream was open
+        WarmedBeforeFork      (RuntimeError)  the process forked after torch had generated in it
         BodyDropped           (RuntimeError)  the request's body was not read in time
         EventTooLarge         (ValueError)    the decoder met an event over its bound
         ChannelFull           (RuntimeError)  the channel's reader is behind, and no wait is left
@@ -64,6 +65,7 @@ __all__ = [
     "UnsupportedPart",
     "UpstreamError",
     "UsageError",
+    "WarmedBeforeFork",
 ]
 
 
@@ -109,6 +111,10 @@ class FinishedTooLate(UsageError, RuntimeError):
 
 class LostInFork(UsageError, RuntimeError):
     """The process forked while the stream was open: its pump stayed in the parent."""
+
+
+class WarmedBeforeFork(UsageError, RuntimeError):
+    """The process forked after torch had generated in it: its threads stayed in the parent."""
 
 
 class BodyDropped(UsageError, RuntimeError):

@@ -165,3 +165,35 @@ def test_a_process_ends_quietly_while_a_model_writes(llm, tmp_path):
     assert (status, stdout) == (0, "read one\n"), stderr
     assert "Traceback" not in stderr
     assert "Fatal" not in stderr
+
+
+@pytest.mark.parametrize(
+    "threads, warm, child",
+    [
+        (2, True, "WarmedBeforeFork"),
+        (2, False, "completed"),  # loaded, but it has not generated
+        (1, True, "completed"),
+    ],
+)
+def test_a_model_that_generated_before_a_fork(llm, tmp_path, threads, warm, child):
+    llm.model.save_pretrained(tmp_path)
+    llm.tokenizer.save_pretrained(tmp_path)
+    code = f"""
+        import os, torch
+        from tokenstream.sources.transformers import TransformersSource
+        torch.set_num_threads({threads})
+        llm = TransformersSource.from_pretrained({str(tmp_path)!r})
+        if {warm}:
+            list(llm.stream("def", max_new_tokens=4))
+        if child := os.fork():
+            os.waitpid(child, 0)
+        else:
+            try:
+                list(llm.stream("def", max_new_tokens=4))
+                print("completed", flush=True)
+            except RuntimeError as error:
+                print(type(error).__name__, flush=True)
+            os._exit(0)
+    """
+    status, stdout, stderr = run_python(code)
+    assert (status, stdout) == (0, f"{child}\n"), stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import itertools
+import os
 import threading
 import time
 import traceback
@@ -21,14 +22,17 @@ import torch
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from ..errors import InvalidOption
+from ..errors import InvalidOption, WarmedBeforeFork
 from .detokenize import Detokenizer
 from .handover import Handover
 
-__all__ = ["LayerHooks", "TokenPump", "handed_over", "schedule"]
+__all__ = ["LayerHooks", "TokenPump", "check_fork", "handed_over", "schedule"]
 
 # Seconds that the end of the process waits for models to finish the layer they are in.
 EXIT_WAIT = 5.0
+
+_generated_in: list[int] = []
+"""The process that generated first: a child inherits this, and not torch's threads."""
 
 _live: dict[threading.Thread, Handover] = {}
 _numbers = itertools.count(1)
@@ -117,6 +121,18 @@ def _check(module: torch.nn.Module, args: Any) -> None:
 def _layers(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
     for child in module.children():
         yield from child if isinstance(child, torch.nn.ModuleList) else _layers(child)
+
+
+def check_fork() -> None:
+    """Raise `WarmedBeforeFork` where torch would wait for ever for threads of the parent's."""
+    if not _generated_in:
+        _generated_in.append(os.getpid())
+    if _generated_in[0] != os.getpid() and torch.get_num_threads() > 1:
+        raise WarmedBeforeFork(
+            "the model generated before this process forked, and torch's threads stayed in the "
+            "parent: generate nothing before the fork (gunicorn --preload may load the model, not "
+            "warm it up), or call torch.set_num_threads(1) before it"
+        )
 
 
 def schedule(job: Callable[[Handover], None], handover: Handover) -> None:

@@ -31,7 +31,7 @@ try:
     )
 
     from .detokenize import Vocabulary
-    from .generation import LayerHooks, TokenPump, handed_over, schedule
+    from .generation import LayerHooks, TokenPump, check_fork, handed_over, schedule
 except ImportError as error:
     raise ImportError(
         "tokenstream.sources.transformers needs torch and transformers: "
@@ -90,7 +90,8 @@ class TransformersSource:
 
         Nothing happens here, so nothing is raised here: the first `next` raises
         `PromptTooLong`, `InvalidOption` for a prompt that is none or an option that can't
-        be, and what `generate` itself raises.
+        be, `WarmedBeforeFork` in a child of a process that has generated, and what
+        `generate` itself raises.
         """
         limit = 256 if max_new_tokens is None else max_new_tokens
         job = partial(self._run, prompt, limit, generate_kwargs)
@@ -101,6 +102,7 @@ class TransformersSource:
     ) -> None:
         """Generate in this thread. Whatever happens, the reader is told."""
         try:
+            check_fork()
             with self._hooks.watching(handover):
                 self._generate(prompt, limit, generate_kwargs, handover)
             handover.end()
