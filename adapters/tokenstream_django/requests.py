@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest
+from django.http import HttpRequest, RawPostDataException
 
 from tokenstream import reconnect
 
-__all__ = ["asked", "find_request", "is_asgi", "plain_request"]
+__all__ = ["asked", "find_request", "is_asgi", "plain_request", "read_body"]
 
 
 def plain_request(request: object) -> HttpRequest | None:
@@ -47,3 +47,18 @@ def asked(request: HttpRequest) -> reconnect.Request:
         accept=request.headers.get("Accept", ""),
         last_event_id=request.headers.get("Last-Event-ID", ""),
     )
+
+
+def read_body(request: HttpRequest) -> None:
+    """Read the request's body here, for an async source that could not.
+
+    Under gevent the loop has a thread of its own, and a socket may be read in its own
+    thread only.
+    """
+    if request.content_type == "multipart/form-data":
+        _ = request.POST, request.FILES  # files go to where the upload handlers put them
+        return
+    try:
+        _ = request.body
+    except RawPostDataException:
+        pass  # the view has read it

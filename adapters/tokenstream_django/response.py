@@ -16,7 +16,8 @@ from tokenstream import TokenStream, Wire, WireName
 from tokenstream.asgi import byte_limit
 from tokenstream.headers import merged
 from tokenstream.host import Host
-from tokenstream.opening import refuse_opened
+from tokenstream.native import are_greenlets
+from tokenstream.opening import is_async, refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, answer, run_id_for
 from tokenstream.warn import warn_of_server
 from tokenstream.wires import find_wire
@@ -24,7 +25,7 @@ from tokenstream.wsgi import disconnect_probe, hanger_up
 
 from .body import AsyncBody, SyncBody, Writing, running_loop
 from .database import Lender, release_here
-from .requests import asked, is_asgi, plain_request
+from .requests import asked, is_asgi, plain_request, read_body
 from .threads import OwnThread
 
 __all__ = ["RequestLike", "TokenStreamResponse"]
@@ -153,6 +154,8 @@ class TokenStreamResponse(StreamingHttpResponse):
         asgi, loop = is_asgi(request), running_loop()
         if not asgi:
             warn_of_server(request.META)
+            if are_greenlets() and is_async(source):
+                read_body(request)
         if loop is not None and not asgi:
             refuse_opened(source)
         host = Host(

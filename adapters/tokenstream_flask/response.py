@@ -18,7 +18,8 @@ from tokenstream import TokenStream, Wire, WireName, sse
 from tokenstream.errors import UsageError
 from tokenstream.headers import merged
 from tokenstream.host import Host
-from tokenstream.opening import loop_runs_here, refuse_opened
+from tokenstream.native import are_greenlets
+from tokenstream.opening import is_async, loop_runs_here, refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, Request, answer, run_id_for
 from tokenstream.warn import warn_of_server
 from tokenstream.wires import find_wire
@@ -86,6 +87,7 @@ class TokenStreamResponse(Response):
         own = merged(stream.headers | _identity(current_app), headers)
         whole = None if asked.method == "HEAD" else answer(asked, *terms)
         if whole is None:
+            _read_body_for(source)
             self._chunks = Chunks(stream, copy_context(), self._lease)
             super().__init__(self._chunks, status, own)
         else:
@@ -133,6 +135,16 @@ def need_request(name: str) -> None:
             f"{name} was used outside of a request: use it in a view, "
             "or in a test inside of `with app.test_request_context():`"
         )
+
+
+def _read_body_for(source: object) -> None:
+    """Read the request's body here where an async source could not.
+
+    Under gevent the loop has a thread of its own, and a socket may be read in its own
+    thread only.
+    """
+    if are_greenlets() and is_async(source):
+        request.get_data()
 
 
 def _host(run_id: str | None) -> Host:

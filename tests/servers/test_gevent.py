@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from .client import Visit, wait_until
+from .raw import Connection, request
 from .sites import ALL, GEVENT, PRELOADED, Site
 
 CROWD = 100
@@ -56,6 +57,18 @@ def test_a_hundred_wait_for_their_first_token_at_once(visit: Visit, style: str, 
         wait_until(lambda: visit.state()["started"] == CROWD, "all were started")
         visit.release()
         assert {future.result() for future in reading} == {"t0"}
+
+
+@workers
+@kinds
+def test_a_body_that_comes_when_the_view_asks_for_it(visit: Visit, kind: str) -> None:
+    with Connection(visit.url) as connection:
+        connection.send(request("POST", visit.target(f"/echo/{kind}"), {"Content-Length": "3"}))
+        # Its one worker answers this when it waits for that body.
+        visit.send("POST", "/echo/sync").raise_for_status()
+        connection.send(b"one")
+        assert connection.head().status_code == 200
+        assert [event.data for event in connection.events()] == ['{"token":"one"}', "[DONE]"]
 
 
 @others
