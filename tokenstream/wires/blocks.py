@@ -83,6 +83,8 @@ class BlockEncoder(Encoder):
 
     def reasoning(self, part: Reasoning) -> bytes:
         """Return the frames of a piece of thinking, in an open block of it."""
+        if not part.text and part.signature is None:
+            return b""
         frames = b""
         if self._open is not _Kind.THINKING:
             frames = self.close_blocks() + self.reasoning_begins()

@@ -43,7 +43,7 @@ class Reply:
     def add(self, part: object) -> None:
         """Add a part, which may be text."""
         match part:
-            case "":
+            case "" | Reasoning("", None):
                 pass  # it would part what belongs together
             case str():
                 self._words(thinks=False).pieces.append(part)
