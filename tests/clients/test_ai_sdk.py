@@ -11,10 +11,11 @@ import pytest
 from tokenstream import Data, Source
 from tokenstream.wires import ChatRequest
 
+from ..snippets import blocks
 from .cutting import Cutter
 from .node_client import run_node
 from .scenarios import CALLS, HOSTILE, SCENARIOS, SECRET
-from .serving import ChatServer
+from .serving import AppServer, ChatServer
 
 VERSIONS = ("ai5", "ai6", "ai7")
 STEP = {"type": "step-start"}
@@ -256,3 +257,27 @@ def test_what_the_page_s_tools_give_goes_back_and_the_reply_goes_on(run, version
     *_, second = run.asked_by(f"{version}-tools")
     assert second.messages[1:] == [said(None, tool_calls=CALLED), *GAVE]
     assert second.params["messages"][-1]["id"] == reply["id"]
+
+
+def test_the_page_of_the_docs(tmp_path):
+    (served,) = [it for it in blocks("docs/wires.md", "python") if "ai-sdk" in it]
+    (shown,) = [it for it in blocks("docs/wires.md", "js") if "useChat" in it]
+    namespace: dict[str, Any] = {}
+    exec(compile(served, "docs/wires.md", "exec"), namespace)
+    page = tmp_path / "page.mjs"
+    with AppServer(namespace["app"]) as server:
+        assert "/api/chat" in shown
+        page.write_text(shown.replace("/api/chat", f"{server.url}/api/chat"))
+        seen = run_node("use_chat.mjs", page, "How is Rome?")
+    assert "error" not in seen
+    assert seen["status"] == "ready"
+    question, reply = seen["messages"]
+    assert question["parts"] == [{"type": "text", "text": "How is Rome?"}]
+    _, thought, call, _, words = reply["parts"]
+    assert thought["text"] == "I need the weather."
+    assert (call["type"], call["input"], call["output"]) == (
+        "tool-weather",
+        {"city": "Rome"},
+        {"sun": True},
+    )
+    assert words == text("You asked: How is Rome? It is sunny.")
