@@ -517,6 +517,14 @@ def test_a_request_that_is_wrong_names_the_field(field, body):
     assert raised.value.field == field
 
 
+def test_what_is_nested_too_deep_is_refused():
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(BadRequest, match=r"parts\[0\]\.output: is nested too deep"):
+        read(assistant(tool("output-available", output=deep)))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -604,6 +612,11 @@ def test_a_whole_message():
             {"type": "data-chart", "data": {"x": 1}},
         ],
     }
+
+
+def test_a_signature_ends_its_block_in_the_whole_message_too():
+    (_, *parts) = collect([Reasoning("a", "s"), Source("u"), Reasoning("b"), "c"], WIRE)["parts"]
+    assert [it.get("text") for it in parts] == ["a", None, "b", "c"]
 
 
 def test_a_message_that_is_sent_back_is_read_as_it_was_said():
