@@ -43,7 +43,10 @@ class Reply:
         """Add a part, which may be text."""
         match part:
             case str():
-                self._words(thinks=False).pieces.append(part)
+                if part:  # else it would part what belongs together
+                    self._words(thinks=False).pieces.append(part)
+            case Reasoning(text="", signature=None):
+                pass
             case Reasoning():
                 words = self._words(thinks=True)
                 words.pieces.append(part.text)
@@ -67,7 +70,8 @@ class Reply:
         """Why the model stopped; where it did not say so, to call a tool or at its end."""
         if self._reason is not None:
             return self._reason
-        return "tool_calls" if self._order and isinstance(self._order[-1], Call) else "stop"
+        acts = (it for it in reversed(self._order) if isinstance(it, Call | ToolResult | Step))
+        return "tool_calls" if isinstance(next(acts, None), Call) else "stop"
 
     @property
     def blocks(self) -> list[Block]:
