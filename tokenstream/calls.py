@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any
@@ -10,7 +11,7 @@ from .errors import InvalidOption
 from .parts import ToolCall
 from .shown import shown
 
-__all__ = ["Call", "Calls"]
+__all__ = ["Call", "Calls", "arguments_object"]
 
 
 @dataclass(slots=True)
@@ -63,9 +64,33 @@ class Calls:
         call.pieces.append(arguments)
         return call
 
+    @property
+    def are_open(self) -> bool:
+        """Whether this round has calls."""
+        return bool(self._by_index)
+
     def next_round(self) -> None:
         """Count from 0 again: no later fragment belongs to a call before."""
         self._by_index.clear()
+
+
+def arguments_object(arguments: str) -> dict[str, Any] | None:
+    """Return the object that a call's arguments are, None where they are not one (yet).
+
+    No arguments at all are the empty object. An object that is whole stays so: nothing
+    but white space may follow it.
+    """
+    if not arguments:
+        return {}
+    try:
+        value = json.loads(arguments, parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is Python's, and no JSON")
 
 
 def _index(part: ToolCall) -> int:
