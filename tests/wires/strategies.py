@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import strategies as st
 
 from tokenstream import sse
 
-__all__ = ["BATCHES", "TEXTS", "decoded", "normal"]
+__all__ = ["BATCHES", "TEXTS", "decoded", "ending", "normal"]
 
 
 def paired(text: str) -> str:
@@ -42,3 +44,10 @@ def decoded(frames: bytes) -> list[sse.Event]:
     # What was cut off would swallow this event's beginning.
     assert decoder.feed(b"data: after\n\n") == [sse.Event("after")]
     return events
+
+
+def ending(event: sse.Event) -> str | None:
+    """Return what a terminal is, whatever it carries: `[DONE]`, or its type."""
+    if event.data.startswith("{"):
+        return json.loads(event.data).get("type", event.event)
+    return event.event or event.data
