@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import contextmanager
 
 import httpx
@@ -11,6 +10,7 @@ import pytest
 
 from tests.needs import need_module
 
+from ..wires.anthropic_fold import folded
 from .anthropic_told import ASK, TOLD, TOOLS, Told, source_of
 from .cutting import Cutter
 from .scenarios import SECRET
@@ -43,42 +43,11 @@ def told(message):
     return Told(content, message.stop_reason, (usage.input_tokens, usage.output_tokens))
 
 
-def folded(events):
-    """Fold raw events, and insist on their order: blocks follow each other, from 0."""
-    first, *blocks, delta, stop = [event.model_dump(exclude_none=True) for event in events]
-    assert (first["type"], delta["type"], stop["type"]) == (
-        "message_start",
-        "message_delta",
-        "message_stop",
-    )
-    content, is_open, pieces = [], False, []
-    for event in blocks:
-        assert is_open is (event["type"] != "content_block_start")
-        if event["type"] == "content_block_start":
-            content.append(event["content_block"])
-            is_open, pieces = True, []
-        elif event["type"] == "content_block_stop":
-            is_open = False
-            if pieces:
-                content[-1]["input"] = json.loads("".join(pieces))
-        else:
-            add(content[-1], event["delta"], pieces)
-        assert event["index"] == len(content) - 1
-    assert not is_open
-    usage = first["message"]["usage"] | delta["usage"]
+def by_hand(events):
+    message = folded(event.model_dump(exclude_none=True) for event in events)
+    usage = message["usage"]
     counts = (usage["input_tokens"], usage["output_tokens"])
-    return Told(content, delta["delta"]["stop_reason"], counts)
-
-
-def add(block, delta, pieces):
-    match delta["type"]:
-        case "citations_delta":
-            block.setdefault("citations", []).append(delta["citation"])
-        case "input_json_delta":
-            pieces.append(delta["partial_json"])
-        case "text_delta" | "thinking_delta" | "signature_delta" as kind:
-            key = kind.removesuffix("_delta")
-            block[key] += delta[key]
+    return Told(message["content"], message["stop_reason"], counts)
 
 
 def by_helper(url, **ask):
@@ -91,7 +60,7 @@ def by_helper(url, **ask):
 
 def raw(url, **ask):
     with anthropic.Anthropic(**options(url)) as client:
-        return folded(client.messages.create(**{**ASK, **ask}, stream=True))
+        return by_hand(client.messages.create(**{**ASK, **ask}, stream=True))
 
 
 def in_one_piece(url, **ask):
@@ -114,7 +83,7 @@ def async_raw(url, **ask):
     async def read():
         async with anthropic.AsyncAnthropic(**options(url)) as client:
             stream = await client.messages.create(**{**ASK, **ask}, stream=True)
-            return folded([event async for event in stream])
+            return by_hand([event async for event in stream])
 
     return asyncio.run(read())
 
