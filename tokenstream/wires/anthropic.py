@@ -245,13 +245,6 @@ class _AnthropicEncoder(SequentialBlocks):
     def text_ends(self) -> bytes:
         return self._stop()
 
-    def reasoning(self, part: Reasoning) -> bytes:
-        if not part.text and part.signature is None:
-            return b""
-        frames = super().reasoning(part)
-        # A signature is the last of its block.
-        return frames if part.signature is None else frames + self.close_blocks()
-
     def reasoning_begins(self) -> bytes:
         return self._start(_thinking(Reasoning("")))
 
