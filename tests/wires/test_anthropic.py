@@ -166,6 +166,16 @@ def test_usage():
     assert delta["usage"] == {"input_tokens": 4, "output_tokens": 5, **details}
 
 
+def test_what_openai_counts_is_told_as_anthropic_counts_it():
+    usage = Usage(9, 5, {"cached_tokens": 2, "reasoning_tokens": 3})
+    assert message("a", usage)["usage"] == {
+        "input_tokens": 7,
+        "output_tokens": 5,
+        "cache_read_input_tokens": 2,
+        "output_tokens_details": {"thinking_tokens": 3},
+    }
+
+
 def test_usage_is_there_where_nobody_counts():
     assert message("a")["usage"] == {"input_tokens": 0, "output_tokens": 0}
 

@@ -116,8 +116,14 @@ def _message(wire: Anthropic, usage: Usage | None, content: list[JsonObject]) ->
 def _usage(usage: Usage | None) -> JsonObject:
     """Return the counts: the clients need both numbers, known or not."""
     usage = usage or Usage(0, 0)
-    counts = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-    details = usage.details
+    details, read = dict(usage.details), usage.input_tokens
+    if (thoughts := details.get("reasoning_tokens")) is not None:
+        details.setdefault("output_tokens_details", {"thinking_tokens": thoughts})
+    if (cached := details.get("cached_tokens")) is not None:
+        # OpenAI counts what came from its cache among what was read, Anthropic beside it.
+        details.setdefault("cache_read_input_tokens", cached)
+        read -= cached
+    counts = {"input_tokens": read, "output_tokens": usage.output_tokens}
     return counts | {it: details[it] for it in _DETAILS if details.get(it) is not None}
 
 
@@ -170,7 +176,9 @@ def _tool_use(call_id: str | None, name: str | None, given: JsonObject) -> JsonO
 
 
 def _check_calls(calls: Iterable[Call | ToolCall], reason: FinishReason | None) -> None:
-    for call in () if reason in _CUT else calls:
+    if reason in _CUT:
+        return
+    for call in calls:
         if arguments_object(call.arguments) is None:
             raise InvalidOption(
                 f"the call {shown(call.name)} has the arguments {shown(call.arguments)}: they must "
