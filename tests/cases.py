@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tokenstream import (
     AISDK,
+    Anthropic,
     Data,
     Finish,
     Json,
@@ -102,6 +103,54 @@ def ui_text(*tokens: str, is_cut: bool = False) -> bytes:
 
 def ui_finish() -> bytes:
     return frame({"type": "finish-step"}) + frame({"type": "finish", "finishReason": "stop"}) + DONE
+
+
+ANTHROPIC = Anthropic(model="m", id="msg_1")
+
+
+def said(kind: str, **fields: object) -> bytes:
+    """Return an event of Anthropic's."""
+    return f"event: {kind}\n".encode() + frame({"type": kind, **fields})
+
+
+def said_block(index: int, block: object, *deltas: object) -> bytes:
+    frames = [said("content_block_delta", index=index, delta=delta) for delta in deltas]
+    start = said("content_block_start", index=index, content_block=block)
+    return start + b"".join(frames) + said("content_block_stop", index=index)
+
+
+def said_text(index: int, *texts: str, ends: bool = True) -> bytes:
+    deltas = [{"type": "text_delta", "text": text} for text in texts]
+    frames = said_block(index, {"type": "text", "text": ""}, *deltas)
+    return frames if ends else frames.removesuffix(said("content_block_stop", index=index))
+
+
+def said_call(index: int, call_id: str, name: str, *pieces: str) -> bytes:
+    block = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    return said_block(index, block, *deltas)
+
+
+def said_end(reason: str = "end_turn", read: int = 0, written: int = 0) -> bytes:
+    delta = {"stop_reason": reason, "stop_sequence": None}
+    usage = {"input_tokens": read, "output_tokens": written}
+    return said("message_delta", delta=delta, usage=usage) + said("message_stop")
+
+
+SAID_FIRST = said(
+    "message_start",
+    message={
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 0, "output_tokens": 0},
+    },
+)
+SAID_ERROR = said("error", error={"type": "api_error", "message": "generation failed"})
 
 
 def lines(*events: str) -> bytes:
@@ -600,4 +649,121 @@ UI_CASES = [
     Case("a failure before the first", UI, (broke,), UI_FAILED, "failed", SourceBroke),
 ]
 
-CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES, *UI_CASES]
+ANTHROPIC_CASES = [
+    Case("tokens", ANTHROPIC, (" a", "b"), SAID_FIRST + said_text(0, " a", "b") + said_end()),
+    Case("no token at all", ANTHROPIC, (), SAID_FIRST + said_end()),
+    Case("empty tokens", ANTHROPIC, ("", "a"), SAID_FIRST + said_text(0, "a") + said_end()),
+    Case(
+        "escaped",
+        ANTHROPIC,
+        ("\u2028\ud800\r\n",),
+        SAID_FIRST + said_text(0, "\u2028\ud800\r\n") + said_end(),
+    ),
+    Case(
+        "reasoning",
+        ANTHROPIC,
+        (Reasoning("hm"), Reasoning("", "sig"), "a"),
+        SAID_FIRST
+        + said_block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            {"type": "thinking_delta", "thinking": "hm"},
+            {"type": "signature_delta", "signature": "sig"},
+        )
+        + said_text(1, "a")
+        + said_end(),
+        text="a",
+    ),
+    Case(
+        "calls one after the other",
+        ANTHROPIC,
+        ("a", ToolCall(0, "c1", "f", "{"), ToolCall(0, arguments="}"), ToolCall(1, "c2", "g")),
+        SAID_FIRST
+        + said_text(0, "a")
+        + said_call(1, "c1", "f", "{", "}")
+        + said_call(2, "c2", "g")
+        + said_end("tool_use"),
+        text="a",
+    ),
+    Case(
+        "calls that interleave",
+        ANTHROPIC,
+        (
+            ToolCall(0, "c1", "f", '{"a"'),
+            ToolCall(1, "c2", "g", '{"b"'),
+            ToolCall(0, arguments=":1}"),
+            ToolCall(1, arguments=":2}"),
+        ),
+        SAID_FIRST
+        + said_call(0, "c1", "f", '{"a"', ":1}")
+        + said_call(1, "c2", "g", '{"b"', ":2}")
+        + said_end("tool_use"),
+        text="",
+    ),
+    Case(
+        "a call that is no object at its end",
+        ANTHROPIC,
+        (ToolCall(0, "c1", "f", "{"), "a"),
+        SAID_FIRST + said_call(0, "c1", "f", "{") + said_text(1, "a", ends=False) + SAID_ERROR,
+        "failed",
+        InvalidOption,
+        text="a",
+    ),
+    Case(
+        "usage and finish",
+        ANTHROPIC,
+        ("a", Usage(3, 4), Finish("length")),
+        SAID_FIRST + said_text(0, "a") + said_end("max_tokens", 3, 4),
+        text="a",
+    ),
+    Case(
+        "a source",
+        ANTHROPIC,
+        ("a", Source("u", "U")),
+        SAID_FIRST
+        + said_block(
+            0,
+            {"type": "text", "text": ""},
+            {"type": "text_delta", "text": "a"},
+            {
+                "type": "citations_delta",
+                "citation": {
+                    "type": "web_search_result_location",
+                    "url": "u",
+                    "title": "U",
+                    "cited_text": "",
+                    "encrypted_index": "",
+                },
+            },
+        )
+        + said_end(),
+        text="a",
+    ),
+    Case(
+        "no place for a tool's result",
+        ANTHROPIC,
+        ("a", ToolResult("c", 1)),
+        SAID_FIRST + said_text(0, "a", ends=False) + SAID_ERROR,
+        "failed",
+        UnsupportedPart,
+        text="a",
+    ),
+    Case("an error first", ANTHROPIC, (broke,), SAID_ERROR, "failed", SourceBroke),
+    Case(
+        "an error later",
+        ANTHROPIC,
+        ("a", broke),
+        SAID_FIRST + said_text(0, "a", ends=False) + SAID_ERROR,
+        "failed",
+        SourceBroke,
+    ),
+    Case(
+        "bytes cut inside of a character",
+        ANTHROPIC,
+        (euro[:2], euro[2:]),
+        SAID_FIRST + said_text(0, "€") + said_end(),
+        text="€",
+    ),
+]
+
+CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES, *UI_CASES, *ANTHROPIC_CASES]

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenstream import Json, OpenAIChat, Reasoning, Text, ToolCall, Usage, Wire, errors, sse
+from tokenstream import (
+    Anthropic,
+    Json,
+    OpenAIChat,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+    Wire,
+    errors,
+    sse,
+)
 from tokenstream.machine import END_SUFFIX, Machine, State, public_message
 from tokenstream.wires import Encoder
 
@@ -21,14 +32,14 @@ from .wires.strategies import BATCHES
 def run(case: Case) -> tuple[bytes, Machine, BaseException | None]:
     machine = Machine(case.wire, case.run_id)
     frames = b""
-    for step in case.steps:
-        try:
+    try:
+        for step in case.steps:
             if isinstance(step, BaseException):
                 raise step
             frames += machine.part(step)
-        except BaseException as error:
-            return frames + machine.fail(error), machine, error
-    return frames + machine.finish(), machine, None
+        return frames + machine.finish(), machine, None
+    except BaseException as error:
+        return frames + machine.fail(error), machine, error
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -108,6 +119,12 @@ def test_a_subclass_of_a_part_is_that_part():
         pass
 
     assert Machine(Json()).part(Mine("hm")) == b'data: {"reasoning":"hm"}\n\n'
+
+
+def test_where_ids_are_on_a_comment_has_no_blank_line_and_an_event_has_its_own():
+    comments, events = Machine(Json(), "run"), Machine(Anthropic(), "run")
+    assert comments.keep_alive() == b": keep-alive\n"
+    assert events.keep_alive() == b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
 def test_what_is_left_out_is_said_once(caplog):

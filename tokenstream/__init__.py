@@ -19,10 +19,11 @@ from .parts import (
 from .result import Outcome, Result
 from .signals import drain_on_signal
 from .stream import TokenStream
-from .wires import AISDK, Json, OpenAIChat, Text, Wire, WireName
+from .wires import AISDK, Anthropic, Json, OpenAIChat, Text, Wire, WireName
 
 __all__ = [
     "AISDK",
+    "Anthropic",
     "Data",
     "Finish",
     "FinishReason",

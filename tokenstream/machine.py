@@ -216,7 +216,7 @@ class Machine:
         self._close()
         tail = self._with_id(self._kept + self._last_character())
         try:
-            return tail + self._with_end_id(self._encoder.error(self._message(error)))
+            return tail + self._with_end_id(self._encoder.failure(self._message(error), error))
         except Exception:
             log.exception("the wire's error frame raised: the stream ends with no terminal")
             return tail
@@ -235,11 +235,12 @@ class Machine:
     def keep_alive(self) -> bytes:
         """Return what goes out while nothing comes.
 
-        Where ids are on it has no blank line: decoders that share httpx-sse's
-        ancestry dispatch an empty event on any blank line once an id was set.
+        Where ids are on a comment has no blank line: decoders that share httpx-sse's
+        ancestry dispatch an empty event on any blank line once an id was set. An event
+        has its own, or it would be joined to the next.
         """
         frame = self._encoder.keep_alive()
-        if self._has_ids and not self._encoder.verbatim:
+        if self._has_ids and not self._encoder.verbatim and frame.startswith(b":"):
             return frame.removesuffix(b"\n")
         return frame
 

@@ -1,4 +1,4 @@
-"""A real server in a thread: `chat_endpoint` over the scenarios, for one wire."""
+"""A real server in a thread: any ASGI app, or `chat_endpoint` over the scenarios."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import assert_type
 
 from tokenstream import (
     AISDK,
+    Anthropic,
     Data,
     Finish,
     Json,
@@ -132,7 +133,7 @@ async def told_to_end() -> None:
         drain_on_signal()
 
 
-wires: list[Wire] = [Json(), Text(), OpenAIChat(), AISDK()]
+wires: list[Wire] = [Json(), Text(), OpenAIChat(), Anthropic(), AISDK()]
 
 
 def a_name_that_is_none_is_found_by_the_checker() -> TokenStream:

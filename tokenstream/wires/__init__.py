@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .ai_sdk import AISDK
+from .anthropic import Anthropic
 from .base import Document, Encoder, Wire
 from .collect import acollect, collect
 from .json import Json
@@ -16,6 +17,7 @@ from .text import Text
 
 __all__ = [
     "AISDK",
+    "Anthropic",
     "ChatRequest",
     "Document",
     "Encoder",

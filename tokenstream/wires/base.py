@@ -17,7 +17,7 @@ from ..sse import Event, comment
 from .reply import Reply
 from .request import ChatRequest, Fields, JsonObject
 
-__all__ = ["DONE", "Document", "Encoder", "Wire", "json_ascii", "json_string"]
+__all__ = ["DONE", "Document", "Encoder", "Wire", "json_ascii", "json_string", "unsupported"]
 
 log = logging.getLogger("tokenstream")
 
@@ -155,6 +155,13 @@ class Encoder:
         """Return the protocol's failure end. `message` is public."""
         raise NotImplementedError  # every wire tells failure from success
 
+    def failure(self, message: str, error: BaseException) -> bytes:
+        """Return the failure end of a protocol that has kinds of errors: by `error`, its kind.
+
+        Nothing else of `error` is public.
+        """
+        return self.error(message)
+
     def keep_alive(self) -> bytes:
         """Return what keeps an idle stream open: real clients skip it (facts: a comment)."""
         return comment("keep-alive")
@@ -174,11 +181,16 @@ class Encoder:
         return b""
 
     def _refuse(self, part: object) -> NoReturn:
-        named = type_name(part)
-        raise UnsupportedPart(
-            f"wire {self.wire!r} has no place for {named}: "
-            f"choose a wire that has one, or do not yield {named}"
-        )
+        raise unsupported(self.wire, part)
+
+
+def unsupported(wire: str, part: object) -> UnsupportedPart:
+    """Return the error for a part that the wire of that name has no place for."""
+    named = type_name(part)
+    return UnsupportedPart(
+        f"wire {wire!r} has no place for {named}: "
+        f"choose a wire that has one, or do not yield {named}"
+    )
 
 
 _BY_TYPE: dict[type, Callable[[Encoder, Any], bytes]] = {

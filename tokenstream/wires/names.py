@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from ..errors import InvalidOption, UnknownWire
 from ..shown import shown
 from .ai_sdk import AISDK
+from .anthropic import Anthropic
 from .base import Wire
 from .json import Json
 from .openai_chat import OpenAIChat
@@ -14,9 +15,24 @@ from .text import Text
 
 __all__ = ["WireName", "find_wire"]
 
-WireName: TypeAlias = Literal["json", "text", "openai-chat", "ai-sdk"]
+WireName: TypeAlias = Literal[
+    "json",
+    "text",
+    "openai-chat",
+    "anthropic",
+    "ai-sdk",
+]
 
-_WIRES: dict[str, Wire] = {wire.name: wire for wire in (Json(), Text(), OpenAIChat(), AISDK())}
+_WIRES: dict[str, Wire] = {
+    wire.name: wire
+    for wire in (
+        Json(),
+        Text(),
+        OpenAIChat(),
+        Anthropic(),
+        AISDK(),
+    )
+}
 
 
 def find_wire(wire: WireName | Wire) -> Wire:
