@@ -35,6 +35,7 @@ from tokenstream import (
 from tokenstream.errors import InvalidOption, UnsupportedPart
 from tokenstream.machine import Machine
 from tokenstream.wires import find_wire
+from tokenstream.wires.base import json_ascii
 
 from ..cases import SourceBroke
 from ..wires.strategies import decoded, normal, paired
@@ -143,6 +144,8 @@ def ended(machine: Machine, script: Script) -> bytes:
 def meant(value: Any, texts: dict[str, str]) -> Any:
     """Put the texts where their words are."""
     match value:
+        case str() if value.startswith('{"word'):  # JSON that is text itself
+            return json_ascii(meant(json.loads(value), texts))
         case str():
             return paired(re.sub("word[0-9]+end", lambda found: texts[found[0]], value))
         case dict():

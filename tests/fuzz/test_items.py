@@ -185,7 +185,8 @@ def ends(wire: Any, frames: bytes) -> str:
     (*_, done) = decoded(Machine(wire).finish())
     if failed.data != "[DONE]":
         completed = ending(end) == ending(done)
-        return "failed" if end == failed else "completed" if completed else "cut"
+        broke = ending(end) == ending(failed)
+        return "failed" if broke else "completed" if completed else "cut"
     *_, before, _ = decoded(frames)
     assert end.data == "[DONE]"
     return "failed" if '"generation failed"' in before.data else "completed"

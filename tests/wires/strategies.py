@@ -49,5 +49,7 @@ def decoded(frames: bytes) -> list[sse.Event]:
 def ending(event: sse.Event) -> str | None:
     """Return what a terminal is, whatever it carries: `[DONE]`, or its type."""
     if event.data.startswith("{"):
-        return json.loads(event.data).get("type", event.event)
+        kind = json.loads(event.data).get("type", event.event)
+        # An ordinary end, too: the model was cut short, and not the stream.
+        return "response.completed" if kind == "response.incomplete" else kind
     return event.event or event.data
