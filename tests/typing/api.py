@@ -11,6 +11,7 @@ from tokenstream import (
     Finish,
     Json,
     OpenAIChat,
+    OpenAIResponses,
     Outcome,
     Reasoning,
     Result,
@@ -88,6 +89,7 @@ def streams() -> list[TokenStream]:
     return [
         TokenStream(sync_tokens()),
         TokenStream(parts, "openai-chat"),
+        TokenStream(parts, "openai-responses"),
         TokenStream(async_tokens(), Text()),
         TokenStream(opened(), wire=Json(), keep_alive=None, source_timeout=None),
         TokenStream(lambda: opened(), OpenAIChat(model="m", include_usage=True)),
@@ -131,7 +133,7 @@ async def told_to_end() -> None:
         drain_on_signal()
 
 
-wires: list[Wire] = [Json(), Text(), OpenAIChat()]
+wires: list[Wire] = [Json(), Text(), OpenAIChat(), OpenAIResponses()]
 
 
 def a_name_that_is_none_is_found_by_the_checker() -> TokenStream:

@@ -10,6 +10,7 @@ from .collect import acollect, collect
 from .json import Json
 from .names import WireName, find_wire
 from .openai_chat import OpenAIChat
+from .openai_responses import OpenAIResponses
 from .request import ChatRequest, json_object
 from .text import Text
 
@@ -19,6 +20,7 @@ __all__ = [
     "Encoder",
     "Json",
     "OpenAIChat",
+    "OpenAIResponses",
     "Text",
     "Wire",
     "WireName",
