@@ -211,7 +211,14 @@ TOOL_CALLS = [
 TURNS: dict[str, list[dict[str, Any]]] = {
     "text": [{"role": "assistant", "content": "Hello world"}],
     "reasoning": [
-        {"role": "assistant", "content": "Hello", "reasoning_content": "They greet."},
+        {
+            "role": "assistant",
+            "content": "Hello",
+            "reasoning_content": "They greet.",
+            "thinking_blocks": [
+                {"type": "thinking", "thinking": "They greet.", "signature": "sig-1"}
+            ],
+        },
     ],
     "calls": [
         {"role": "assistant", "content": "Let me look.", "tool_calls": TOOL_CALLS},

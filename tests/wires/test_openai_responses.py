@@ -458,6 +458,7 @@ def test_a_lone_text_is_a_string():
 
 def test_what_the_assistant_did_in_a_row_is_one_message():
     thought = {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "h"}]}
+    thought["encrypted_content"] = "y"
     more = {"type": "reasoning", "content": [{"text": "m"}], "summary": [{"text": "left out"}]}
     sealed = {"type": "reasoning", "summary": [], "encrypted_content": "x"}
     text = {
@@ -466,11 +467,15 @@ def test_what_the_assistant_did_in_a_row_is_one_message():
         "content": [{"type": "output_text", "text": "a"}],
     }
     result = {"type": "function_call_output", "call_id": "c", "output": "sun"}
-    assert messages(USER, sealed, thought, more, text, CALL, text, CALL, result, sealed) == [
+    assert messages(USER, sealed, thought, more, text, CALL, text, CALL, result) == [
         USER,
         {
             "role": "assistant",
             "content": [{"type": "text", "text": "a"}] * 2,
+            "thinking_blocks": [
+                {"type": "thinking", "thinking": "", "signature": "x"},
+                {"type": "thinking", "thinking": "h", "signature": "y"},
+            ],
             "reasoning_content": "hm",
             "tool_calls": [CALLED, CALLED],
         },

@@ -104,6 +104,7 @@ class _ResponsesEncoder(BlockEncoder):
         self._items: list[JsonObject] = []
         self._by_call: dict[int, int] = {}  # a call's number to its item's
         self._in_text = False
+        self._around = ("", "")  # a token's number and text
         # Of the block that is open: where its pieces belong, and the pieces.
         self._place: JsonObject = {}
         self._pieces: list[str] = []
@@ -129,7 +130,7 @@ class _ResponsesEncoder(BlockEncoder):
         self._pieces.append(text)
         number = self._number
         self._number = number + 1
-        before, after = self._frame
+        before, after = self._around
         return begin + f'{before}{number},"delta":{json_string(text)}{after}'.encode("ascii")
 
     def texts(self, texts: list[str]) -> bytes:
@@ -137,7 +138,7 @@ class _ResponsesEncoder(BlockEncoder):
         self._pieces += texts
         number = self._number
         self._number = number + len(texts)
-        before, after = self._frame
+        before, after = self._around
         frames = [
             f'{before}{place},"delta":{token}{after}'
             for place, token in enumerate(map(json_string, texts), number)
@@ -151,7 +152,8 @@ class _ResponsesEncoder(BlockEncoder):
         self._in_text = True
         frames += self._event("response.content_part.added", **self._place, part=_text_part("", []))
         held, self._held = self._held, []
-        return frames + b"".join(map(self._annotation, held)), _text_frame(self._place)
+        self._around = _text_frame(self._place)
+        return frames + b"".join(map(self._annotation, held)), self._around
 
     def text_ends(self) -> bytes:
         self._in_text = False
@@ -433,6 +435,10 @@ def _read_reasoning(item: Fields, messages: list[JsonObject]) -> None:
     if text:
         message = _assistant(messages)
         message["reasoning_content"] = message.get("reasoning_content", "") + text
+    if sealed := item.text("encrypted_content"):
+        # What was signed goes back as Anthropic has it, where other servers look for it.
+        block = {"type": "thinking", "thinking": text, "signature": sealed}
+        _assistant(messages).setdefault("thinking_blocks", []).append(block)
 
 
 _ROLES = ("user", "assistant", "system", "developer")
