@@ -12,6 +12,7 @@ from tokenstream import (
     Finish,
     Json,
     OpenAIChat,
+    OpenAIResponses,
     Outcome,
     Reasoning,
     Source,
@@ -766,4 +767,136 @@ ANTHROPIC_CASES = [
     ),
 ]
 
-CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES, *UI_CASES, *ANTHROPIC_CASES]
+RESPONSES = OpenAIResponses(model="m", id="resp_1", created=1)
+
+
+def response(status: str, *output: object, **fields: object) -> dict[str, object]:
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": "m",
+        "output": output,
+        "parallel_tool_calls": True,
+        "temperature": None,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "usage": None,
+        **fields,
+    }
+
+
+def response_events(first: int, *events: tuple[str, dict[str, object]]) -> bytes:
+    """Frame them, numbered from `first`."""
+    return b"".join(
+        f"event: {kind}\n".encode() + frame({"type": kind, "sequence_number": number, **fields})
+        for number, (kind, fields) in enumerate(events, first)
+    )
+
+
+def text_part(text: str) -> dict[str, object]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def message(status: str, *parts: object) -> dict[str, object]:
+    head = {"id": "msg_0_resp_1", "type": "message", "role": "assistant"}
+    return {**head, "content": parts, "status": status}
+
+
+IN_MESSAGE: dict[str, object] = {
+    "item_id": "msg_0_resp_1",
+    "output_index": 0,
+    "content_index": 0,
+}
+RESPONSE_BEGINS = response_events(
+    0,
+    ("response.created", {"response": response("in_progress")}),
+    ("response.in_progress", {"response": response("in_progress")}),
+)
+MESSAGE_BEGINS = RESPONSE_BEGINS + response_events(
+    2,
+    ("response.output_item.added", {"output_index": 0, "item": message("in_progress")}),
+    ("response.content_part.added", {**IN_MESSAGE, "part": text_part("")}),
+)
+
+
+def response_delta(number: int, text: str) -> bytes:
+    kind = "response.output_text.delta"
+    data = {"type": kind, **IN_MESSAGE, "logprobs": [], "sequence_number": number, "delta": text}
+    return f"event: {kind}\n".encode() + frame(data)
+
+
+def response_ends(first: int, text: str, status: str = "completed") -> bytes:
+    """Frame the end of the message and of the response."""
+    done = message(status, text_part(text))
+    why = {"reason": "max_output_tokens"} if status == "incomplete" else None
+    return response_events(
+        first,
+        ("response.output_text.done", {**IN_MESSAGE, "text": text, "logprobs": []}),
+        ("response.content_part.done", {**IN_MESSAGE, "part": text_part(text)}),
+        ("response.output_item.done", {"output_index": 0, "item": done}),
+        (f"response.{status}", {"response": response(status, done, incomplete_details=why)}),
+    )
+
+
+def response_fails(first: int) -> bytes:
+    error = {"code": "server_error", "message": "generation failed"}
+    nested = {"type": "server_error", **error, "param": None}
+    return response_events(
+        first,
+        ("error", {**error, "param": None, "error": nested}),
+        ("response.failed", {"response": response("failed", error=error)}),
+    )
+
+
+RESPONSES_CASES = [
+    Case(
+        "tokens",
+        RESPONSES,
+        (" a", "", "\u2028\ud800\r\n"),
+        MESSAGE_BEGINS
+        + response_delta(4, " a")
+        + response_delta(5, "\u2028\ud800\r\n")
+        + response_ends(6, " a\u2028\ud800\r\n"),
+    ),
+    Case(
+        "no token at all",
+        RESPONSES,
+        (),
+        RESPONSE_BEGINS
+        + response_events(2, ("response.completed", {"response": response("completed")})),
+    ),
+    Case(
+        "finish",
+        RESPONSES,
+        ("a", Finish("length")),
+        MESSAGE_BEGINS + response_delta(4, "a") + response_ends(5, "a", "incomplete"),
+        text="a",
+    ),
+    Case(
+        "a failure",
+        RESPONSES,
+        ("a", broke),
+        MESSAGE_BEGINS + response_delta(4, "a") + response_fails(5),
+        "failed",
+        SourceBroke,
+        text="a",
+    ),
+    Case(
+        "data",
+        RESPONSES,
+        (Data("n", 1),),
+        RESPONSE_BEGINS + response_fails(2),
+        "failed",
+        UnsupportedPart,
+        text="",
+    ),
+]
+
+CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES, *UI_CASES, *ANTHROPIC_CASES, *RESPONSES_CASES]

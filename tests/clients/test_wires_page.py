@@ -10,7 +10,7 @@ from ..snippets import python_blocks
 from .serving import AppServer
 
 need_checkout()
-need_module("anthropic")
+need_module("openai")
 
 HERE = "http://127.0.0.1:8000"
 """Where the page's clients find the `app` that stands before them."""
@@ -26,4 +26,4 @@ def test_the_page() -> None:
                 block = block.replace(HERE, server.url)
                 asked += 1
             exec(compile(block, "docs/wires.md", "exec"), namespace)
-    assert asked >= 1
+    assert asked >= 2

@@ -13,6 +13,7 @@ from tokenstream import (
     Finish,
     Json,
     OpenAIChat,
+    OpenAIResponses,
     Outcome,
     Reasoning,
     Result,
@@ -90,6 +91,7 @@ def streams() -> list[TokenStream]:
     return [
         TokenStream(sync_tokens()),
         TokenStream(parts, "openai-chat"),
+        TokenStream(parts, "openai-responses"),
         TokenStream(async_tokens(), Text()),
         TokenStream(opened(), wire=Json(), keep_alive=None, source_timeout=None),
         TokenStream(lambda: opened(), OpenAIChat(model="m", include_usage=True)),
@@ -133,7 +135,7 @@ async def told_to_end() -> None:
         drain_on_signal()
 
 
-wires: list[Wire] = [Json(), Text(), OpenAIChat(), Anthropic(), AISDK()]
+wires: list[Wire] = [Json(), Text(), OpenAIChat(), OpenAIResponses(), Anthropic(), AISDK()]
 
 
 def a_name_that_is_none_is_found_by_the_checker() -> TokenStream:

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from tokenstream import AISDK, Anthropic, Json, OpenAIChat, Text, Wire, WireName
+from tokenstream import AISDK, Anthropic, Json, OpenAIChat, OpenAIResponses, Text, Wire, WireName
 from tokenstream.errors import InvalidOption, UnknownWire
 from tokenstream.wires import find_wire
 
@@ -17,6 +17,7 @@ from tokenstream.wires import find_wire
         ("json", Json),
         ("text", Text),
         ("openai-chat", OpenAIChat),
+        ("openai-responses", OpenAIResponses),
         ("anthropic", Anthropic),
         ("ai-sdk", AISDK),
     ],

@@ -11,6 +11,7 @@ from .anthropic import Anthropic
 from .base import Wire
 from .json import Json
 from .openai_chat import OpenAIChat
+from .openai_responses import OpenAIResponses
 from .text import Text
 
 __all__ = ["WireName", "find_wire"]
@@ -19,6 +20,7 @@ WireName: TypeAlias = Literal[
     "json",
     "text",
     "openai-chat",
+    "openai-responses",
     "anthropic",
     "ai-sdk",
 ]
@@ -29,6 +31,7 @@ _WIRES: dict[str, Wire] = {
         Json(),
         Text(),
         OpenAIChat(),
+        OpenAIResponses(),
         Anthropic(),
         AISDK(),
     )
