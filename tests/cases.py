@@ -67,7 +67,7 @@ def chat(delta: object, reason: str | None = None) -> bytes:
     return f'data: {{{CHAT_HEAD},"choices":[{choice}]}}\n\n'.encode()
 
 
-ROLE = chat({"role": "assistant", "content": ""})
+ROLE = chat({"role": "assistant", "content": None})
 CHAT_ERROR = (
     frame(
         {

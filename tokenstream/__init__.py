@@ -19,7 +19,7 @@ from .parts import (
 from .result import Outcome, Result
 from .signals import drain_on_signal
 from .stream import TokenStream
-from .wires import Json, OpenAIChat, Text, Wire, WireName
+from .wires import Json, OpenAIChat, OpenAICompletions, Text, Wire, WireName
 
 __all__ = [
     "Data",
@@ -28,6 +28,7 @@ __all__ = [
     "Interruptible",
     "Json",
     "OpenAIChat",
+    "OpenAICompletions",
     "Outcome",
     "Reasoning",
     "Result",

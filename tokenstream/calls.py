@@ -63,6 +63,11 @@ class Calls:
         call.pieces.append(arguments)
         return call
 
+    @property
+    def are_open(self) -> bool:
+        """Whether this round has calls."""
+        return bool(self._by_index)
+
     def next_round(self) -> None:
         """Count from 0 again: no later fragment belongs to a call before."""
         self._by_index.clear()

@@ -10,6 +10,7 @@ from .collect import acollect, collect
 from .json import Json
 from .names import WireName, find_wire
 from .openai_chat import OpenAIChat
+from .openai_completions import OpenAICompletions
 from .request import ChatRequest, json_object
 from .text import Text
 
@@ -19,6 +20,7 @@ __all__ = [
     "Encoder",
     "Json",
     "OpenAIChat",
+    "OpenAICompletions",
     "Text",
     "Wire",
     "WireName",

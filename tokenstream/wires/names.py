@@ -9,13 +9,16 @@ from ..shown import shown
 from .base import Wire
 from .json import Json
 from .openai_chat import OpenAIChat
+from .openai_completions import OpenAICompletions
 from .text import Text
 
 __all__ = ["WireName", "find_wire"]
 
-WireName: TypeAlias = Literal["json", "text", "openai-chat"]
+WireName: TypeAlias = Literal["json", "text", "openai-chat", "openai-completions"]
 
-_WIRES: dict[str, Wire] = {wire.name: wire for wire in (Json(), Text(), OpenAIChat())}
+_WIRES: dict[str, Wire] = {
+    wire.name: wire for wire in (Json(), Text(), OpenAIChat(), OpenAICompletions())
+}
 
 
 def find_wire(wire: WireName | Wire) -> Wire:

@@ -67,7 +67,8 @@ class Reply:
         """Why the model stopped; where it did not say so, to call a tool or at its end."""
         if self._reason is not None:
             return self._reason
-        return "tool_calls" if self._order and isinstance(self._order[-1], Call) else "stop"
+        acts = (it for it in reversed(self._order) if isinstance(it, Call | ToolResult | Step))
+        return "tool_calls" if isinstance(next(acts, None), Call) else "stop"
 
     @property
     def blocks(self) -> list[Block]:
