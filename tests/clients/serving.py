@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from tokenstream import Wire, WireName
+from tokenstream.chat import AnswerChat
 from tokenstream.wires import ChatRequest
 from tokenstream_asgi import chat_endpoint
 
@@ -20,11 +21,14 @@ __all__ = ["ChatServer"]
 class ChatServer:
     """Answers `POST {url}/<scenario>/...` with that scenario. `with` ends it.
 
-    asked: the requests that it has read, the newest last.
+    answer: what answers instead. asked: the requests that it has read, the newest last.
     """
 
-    def __init__(self, wire: WireName | Wire, **options: Any) -> None:
+    def __init__(
+        self, wire: WireName | Wire, answer: AnswerChat | None = None, **options: Any
+    ) -> None:
         self.asked: list[ChatRequest] = []
+        self._source = answer or _scenario
         app = chat_endpoint(wire, self._answer, **{"keep_alive": 0.02, "prime": 0.1, **options})
         config = uvicorn.Config(app, log_level="warning", lifespan="off", interface="asgi3")
         self._server = uvicorn.Server(config)
@@ -47,4 +51,8 @@ class ChatServer:
 
     def _answer(self, ask: ChatRequest) -> object:
         self.asked.append(ask)
-        return SCENARIOS[ask.request["path"].split("/")[1]]()
+        return self._source(ask)
+
+
+def _scenario(ask: ChatRequest) -> object:
+    return SCENARIOS[ask.request["path"].split("/")[1]]()
