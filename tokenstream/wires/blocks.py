@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from enum import Enum
 
 from ..calls import Call, Calls
@@ -94,7 +93,7 @@ class BlockEncoder(Encoder):
         call = self.calls.add(part)
         frames = self._close_words()
         if len(call.pieces) == 1:
-            call.id = call.id or f"call_{uuid.uuid4().hex}"
+            call.made_id()  # for a protocol to tell, here and in what follows
             self._open_calls.append(call)
             frames += self.call_begins(call)
         elif not any(call is known for known in self._open_calls):

@@ -93,7 +93,7 @@ class _ChatEncoder(ChunkEncoder):
         function = {"arguments": part.arguments}
         # A repeated id or name is joined to the first by openai-python.
         if len(call.pieces) == 1:
-            fragment |= {"id": call.id or new_id("call_"), "type": "function"}
+            fragment |= {"id": call.made_id(), "type": "function"}
             function = {"name": call.name or "", **function}
             self._unnamed.add(call.number)
         elif call.name and call.number in self._unnamed:

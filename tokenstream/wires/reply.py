@@ -43,7 +43,10 @@ class Reply:
         """Add a part, which may be text."""
         match part:
             case str():
-                self._words(thinks=False).pieces.append(part)
+                if part:  # else it would part what belongs together
+                    self._words(thinks=False).pieces.append(part)
+            case Reasoning(text="", signature=None):
+                pass
             case Reasoning():
                 words = self._words(thinks=True)
                 words.pieces.append(part.text)

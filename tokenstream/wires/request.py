@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
@@ -57,7 +58,7 @@ def json_object(body: bytes | str | Mapping[str, Any]) -> Fields:
     if isinstance(body, Mapping):
         return Fields(body)
     try:
-        value = json.loads(body, parse_constant=_no_number)
+        value = json.loads(body, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON: send a JSON object") from None
     if not isinstance(value, dict):
@@ -65,8 +66,11 @@ def json_object(body: bytes | str | Mapping[str, Any]) -> Fields:
     return Fields(value)
 
 
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+def _finite(word: str) -> float:
+    # Python takes NaN and Infinity, which are no JSON, and makes 1e999 the latter.
+    if math.isfinite(number := float(word)):
+        return number
+    raise ValueError("a number is not finite")
 
 
 class Fields:
