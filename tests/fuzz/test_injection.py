@@ -94,6 +94,9 @@ def scripts(draw: Any) -> Script:
             # A ready event is the app's own: that its data says [DONE] is meant.
             data = word(lambda text: text.replace("[DONE]", "done"))
             words = (data, word(a_field), word(a_field))
+        elif "tool call" in kind:
+            # Two of one id would be one call: as harmless words they are two.
+            words = (word(lambda text: f"{text}#{len(texts)}"), word(), word())
         else:
             words = tuple(word() for _ in range(PARTS[kind][0]))
         parts.append((kind, words))

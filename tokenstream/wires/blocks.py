@@ -91,16 +91,17 @@ class BlockEncoder(Encoder):
     def tool_call(self, part: ToolCall) -> bytes:
         """Return the frames of a fragment, in its call. Raises `InvalidOption` after its end."""
         call = self.calls.add(part)
-        frames = self._close_words()
-        if len(call.pieces) == 1:
-            call.made_id()  # for a protocol to tell, here and in what follows
-            self._open_calls.append(call)
-            frames += self.call_begins(call)
-        elif not any(call is known for known in self._open_calls):
+        begins = len(call.pieces) == 1
+        if not (begins or any(call is known for known in self._open_calls)):
             raise InvalidOption(
                 f"ToolCall(index={part.index}): a fragment came when its call had ended: "
                 "yield all of a call before text, thinking or a result"
             )
+        frames = self._close_words()
+        if begins:
+            call.made_id()  # for a protocol to tell, here and in what follows
+            self._open_calls.append(call)
+            frames += self.call_begins(call)
         return frames + (self.call_piece(call, call.pieces[-1]) if call.pieces[-1] else b"")
 
     def step(self, part: Step) -> bytes:
