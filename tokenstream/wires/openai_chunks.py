@@ -92,12 +92,12 @@ class ChunkEncoder(Encoder):
 
     def text(self, text: str) -> bytes:
         """Return the chunk of a token."""
-        return (self._before_text + json_string(text) + self._after_text).encode("ascii")
+        return f"{self._before_text}{json_string(text)}{self._after_text}".encode("ascii")
 
     def texts(self, texts: list[str]) -> bytes:
         """Return the chunks of many tokens."""
         tokens = self._between_texts.join(map(json_string, texts))
-        return (self._before_text + tokens + self._after_text).encode("ascii")
+        return f"{self._before_text}{tokens}{self._after_text}".encode("ascii")
 
     def usage(self, part: Usage) -> bytes:
         """Keep the count for the end."""
