@@ -100,6 +100,5 @@ async def test_the_page_on_starlette() -> None:
     assert (answer.event, answer.data) == ("answer", '{"question":"you"}')
 
 
-@pytest.mark.parametrize("page", ["docs/testing.md", "docs/wires.md"])
-def test_the_page(page: str) -> None:
-    run_page(page)
+def test_the_page_on_testing() -> None:
+    run_page("docs/testing.md")

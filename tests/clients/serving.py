@@ -1,10 +1,10 @@
-"""A real server in a thread: `chat_endpoint` over the scenarios, for one wire."""
+"""A real server in a thread: any ASGI app, or `chat_endpoint` over the scenarios."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 
@@ -15,21 +15,13 @@ from tokenstream_asgi import chat_endpoint
 
 from .scenarios import SCENARIOS
 
-__all__ = ["ChatServer"]
+__all__ = ["AppServer", "ChatServer"]
 
 
-class ChatServer:
-    """Answers `POST {url}/<scenario>/...` with that scenario. `with` ends it.
+class AppServer:
+    """An ASGI app under uvicorn, on a free port. `with` ends it."""
 
-    answer: what answers instead. asked: the requests that it has read, the newest last.
-    """
-
-    def __init__(
-        self, wire: WireName | Wire, answer: AnswerChat | None = None, **options: Any
-    ) -> None:
-        self.asked: list[ChatRequest] = []
-        self._source = answer or _scenario
-        app = chat_endpoint(wire, self._answer, **{"keep_alive": 0.02, "prime": 0.1, **options})
+    def __init__(self, app: Any) -> None:
         config = uvicorn.Config(app, log_level="warning", lifespan="off", interface="asgi3")
         self._server = uvicorn.Server(config)
         self._socket = socket.socket()
@@ -38,7 +30,7 @@ class ChatServer:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> ChatServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -48,6 +40,21 @@ class ChatServer:
 
     def _run(self) -> None:
         self._server.run([self._socket])
+
+
+class ChatServer(AppServer):
+    """Answers `POST {url}/<scenario>/...` with that scenario.
+
+    answer: what answers instead. asked: the requests that it has read, the newest last.
+    """
+
+    def __init__(
+        self, wire: WireName | Wire, answer: AnswerChat | None = None, **options: Any
+    ) -> None:
+        self.asked: list[ChatRequest] = []
+        self._source = answer or _scenario
+        options = {"keep_alive": 0.02, "prime": 0.1, **options}
+        super().__init__(chat_endpoint(wire, self._answer, **options))
 
     def _answer(self, ask: ChatRequest) -> object:
         self.asked.append(ask)

@@ -11,6 +11,7 @@ from tokenstream import (
     Finish,
     Json,
     OpenAIChat,
+    OpenAICompletions,
     Outcome,
     Reasoning,
     Result,
@@ -131,7 +132,7 @@ async def told_to_end() -> None:
         drain_on_signal()
 
 
-wires: list[Wire] = [Json(), Text(), OpenAIChat()]
+wires: list[Wire] = [Json(), Text(), OpenAIChat(), OpenAICompletions(model="m")]
 
 
 def a_name_that_is_none_is_found_by_the_checker() -> TokenStream:
