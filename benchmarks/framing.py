@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from fastapi.encoders import jsonable_encoder
 from fastapi.sse import format_sse_event
 from litestar.response.sse import ServerSentEventMessage
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from sse_starlette.event import JSONServerSentEvent, ServerSentEvent
 
 from benchmarks.harness import Report, Rounds, Row, cli, interleave
@@ -36,6 +38,9 @@ TEXT = (
     "The cat sat on the mat, and the naïve reader waited for one token after another: "
     "some are a word, some are a sign or two, and 日本語 is three of them. "
 )
+
+BATCH = 100
+"""Tokens in one join: on `openai-chat` a third of what a stream holds for its reader."""
 
 Frames = Callable[[Sequence[str]], list[bytes]]
 """Tokens to frames, one each. What it makes for a stream is made anew in each call."""
@@ -89,6 +94,28 @@ def through_machine(wire: WireName) -> Frames:
     return frames
 
 
+def wire_alone(wire: WireName) -> Frames:
+    """Return what of that is the wire's: no order to keep, no note."""
+
+    def frames(given: Sequence[str]) -> list[bytes]:
+        text = find_wire(wire).begin().text
+        return [text(token) for token in given]
+
+    return frames
+
+
+def together(wire: WireName) -> Frames:
+    """Return the way of tokens that a source gives before it waits, `BATCH` in one join."""
+
+    def frames(given: Sequence[str]) -> list[bytes]:
+        machine = Machine(find_wire(wire))
+        opening = machine.part("")
+        batches = range(0, len(given), BATCH)
+        return [opening, *(machine.texts(list(given[at : at + BATCH])) for at in batches)]
+
+    return frames
+
+
 def each(encode: Callable[[str], bytes]) -> Frames:
     """Return the frames of an encoder that knows of no stream."""
     return lambda given: [encode(token) for token in given]
@@ -105,6 +132,19 @@ def chunk(token: str) -> str:
             "choices": [{"index": 0, "delta": {"content": token}, "finish_reason": None}],
         }
     )
+
+
+def model(token: str) -> bytes:
+    """Do what servers do that are built of OpenAI's own models."""
+    delta = ChoiceDelta(content=token)
+    made = ChatCompletionChunk(
+        id="chatcmpl-0123456789abcdef",
+        object="chat.completion.chunk",
+        created=1700000000,
+        model="tokenstream",
+        choices=[Choice(index=0, delta=delta, finish_reason=None)],
+    )
+    return b"data: " + made.model_dump_json().encode() + b"\n\n"
 
 
 def fastapi_json(token: str) -> bytes:
@@ -125,8 +165,9 @@ def of_chunk(data: str) -> str:
 
 
 CASES = [
-    Case("text", "by hand", each(lambda token: f"data: {token}\n\n".encode()), str),
+    Case("text", "by hand", each(lambda token: b"data: " + token.encode() + b"\n\n"), str),
     Case("text", "tokenstream", through_machine("text"), str),
+    Case("text", "tokenstream, many at once", together("text"), str),
     Case("text", "tokenstream sse.encode", each(lambda t: sse.encode(sse.Event(t))), str),
     Case("text", "sse-starlette", each(lambda token: ServerSentEvent(token).encode()), str),
     Case("text", "FastAPI", each(lambda token: format_sse_event(data_str=token)), str),
@@ -138,6 +179,7 @@ CASES = [
         of_json,
     ),
     Case("json", "tokenstream", through_machine("json"), of_json),
+    Case("json", "tokenstream, many at once", together("json"), of_json),
     Case(
         "json",
         "sse-starlette",
@@ -152,6 +194,9 @@ CASES = [
         of_chunk,
     ),
     Case("openai-chat", "tokenstream", through_machine("openai-chat"), of_chunk),
+    Case("openai-chat", "tokenstream, the wire alone", wire_alone("openai-chat"), of_chunk),
+    Case("openai-chat", "tokenstream, many at once", together("openai-chat"), of_chunk),
+    Case("openai-chat", "openai's models", each(model), of_chunk),
     Case(
         "openai-chat",
         "sse-starlette",
@@ -164,6 +209,15 @@ CASES = [
         each(lambda token: format_sse_event(data_str=chunk(token))),
         of_chunk,
     ),
+]
+
+# Who is compared with whom, beside what is written by hand: the key of the row, ours, theirs.
+AGAINST = [
+    ("framing.text.bare", "text: tokenstream", "text: by hand"),
+    ("framing.openai-chat.bare", "openai-chat: tokenstream, the wire alone", "text: by hand"),
+    ("framing.openai-chat.machine", "openai-chat: tokenstream", "text: by hand"),
+    ("framing.openai-chat.together", "openai-chat: tokenstream, many at once", "text: by hand"),
+    ("framing.openai-chat.models", "openai-chat: tokenstream", "openai-chat: openai's models"),
 ]
 
 
@@ -181,27 +235,37 @@ def _figures(case: Case, given: Sequence[str]) -> dict[str, float]:
 
 
 def rows(measured: Rounds, cases: Sequence[Case]) -> list[Row]:
-    """Return two tables: nanoseconds a token, and each over what is written by hand."""
+    """Return nanoseconds a token, each over what is written by hand, and `AGAINST`."""
+    keys = {f"{case.group}: {case.who}": case.key for case in cases}
     by_hand = {case.group: case.key for case in reversed(cases)}
-    return [
-        Row(
-            case.key,
-            "a token framed",
-            f"{case.group}: {case.who}",
-            measured.of(case.key, "ns"),
-            "ns",
-        )
-        for case in cases
-    ] + [
-        Row(
-            f"{case.key}.by-hand",
-            "the same / by hand",
-            f"{case.group}: {case.who}",
-            measured.ratio(case.key, by_hand[case.group], "ns"),
-        )
-        for case in cases
-        if case.key != by_hand[case.group]
-    ]
+    return (
+        [
+            Row(
+                case.key,
+                "a token framed",
+                f"{case.group}: {case.who}",
+                measured.of(case.key, "ns"),
+                "ns",
+            )
+            for case in cases
+        ]
+        + [
+            Row(
+                f"{case.key}.by-hand",
+                "the same / by hand",
+                f"{case.group}: {case.who}",
+                measured.ratio(case.key, by_hand[case.group], "ns"),
+            )
+            for case in cases
+            if case.key != by_hand[case.group]
+        ]
+        + [
+            Row(key, "one over another", f"{ours} / {theirs}", ratio)
+            for key, ours, theirs in AGAINST
+            if ours in keys and theirs in keys
+            for ratio in [measured.ratio(keys[ours], keys[theirs], "ns")]
+        ]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,6 +12,7 @@ from tokenstream import (
     Finish,
     Json,
     OpenAIChat,
+    OpenAICompletions,
     OpenAIResponses,
     Outcome,
     Reasoning,
@@ -70,7 +71,13 @@ def chat(delta: object, reason: str | None = None) -> bytes:
     return f'data: {{{CHAT_HEAD},"choices":[{choice}]}}\n\n'.encode()
 
 
-ROLE = chat({"role": "assistant", "content": ""})
+ROLE = chat({"role": "assistant", "content": None})
+CHAT_CALL = {
+    "index": 0,
+    "id": "c1",
+    "type": "function",
+    "function": {"name": "f", "arguments": ""},
+}
 CHAT_ERROR = (
     frame(
         {
@@ -500,20 +507,20 @@ CHAT_CASES = [
         CHAT,
         (ToolCall(0, "c1", "f"), ToolCall(0, "c1", "f", "{"), ToolCall(0, arguments="}")),
         ROLE
-        + chat(
-            {
-                "tool_calls": [
-                    {
-                        "index": 0,
-                        "id": "c1",
-                        "type": "function",
-                        "function": {"name": "f", "arguments": ""},
-                    }
-                ]
-            }
-        )
+        + chat({"tool_calls": [CHAT_CALL]})
         + chat({"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]})
         + chat({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]})
+        + chat({}, "tool_calls")
+        + DONE,
+        text="",
+    ),
+    Case(
+        "a call without arguments has an empty object",
+        CHAT,
+        (ToolCall(0, "c1", "f"),),
+        ROLE
+        + chat({"tool_calls": [CHAT_CALL]})
+        + chat({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})
         + chat({}, "tool_calls")
         + DONE,
         text="",
@@ -899,4 +906,85 @@ RESPONSES_CASES = [
     ),
 ]
 
-CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES, *UI_CASES, *ANTHROPIC_CASES, *RESPONSES_CASES]
+COMPLETIONS = OpenAICompletions(model="m", id="cmpl-1", created=1)
+COMPLETIONS_WITH_USAGE = OpenAICompletions("m", include_usage=True, id="cmpl-1", created=1)
+
+
+def completion(text: str, reason: str | None = None) -> dict[str, object]:
+    return {"index": 0, "text": text, "logprobs": None, "finish_reason": reason}
+
+
+def completions(*choices: object, **more: object) -> bytes:
+    head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m"}
+    return frame({**head, "choices": choices, **more})
+
+
+STOPPED = completions(completion("", "stop"))
+
+COMPLETIONS_CASES = [
+    Case(
+        "tokens",
+        COMPLETIONS,
+        (" a", "", "b"),
+        completions(completion(" a")) + completions(completion("b")) + STOPPED + DONE,
+    ),
+    Case("no token at all", COMPLETIONS, (), STOPPED + DONE),
+    Case(
+        "escaped",
+        COMPLETIONS,
+        ("\u2028\ud800\r\n",),
+        completions(completion("\u2028\ud800\r\n")) + STOPPED + DONE,
+    ),
+    Case("[DONE]", COMPLETIONS, ("[DONE]",), completions(completion("[DONE]")) + STOPPED + DONE),
+    Case(
+        "finish",
+        COMPLETIONS,
+        ("a", Finish("length")),
+        completions(completion("a")) + completions(completion("", "length")) + DONE,
+        text="a",
+    ),
+    Case(
+        "usage asked for",
+        COMPLETIONS_WITH_USAGE,
+        (Usage(3, 4), "a"),
+        completions(completion("a"))
+        + STOPPED
+        + completions(usage={"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7})
+        + DONE,
+        text="a",
+    ),
+    Case(
+        "what only accompanies",
+        COMPLETIONS,
+        (Reasoning("hm"), Source("u"), Step(), "a", Usage(3, 4)),
+        completions(completion("a")) + STOPPED + DONE,
+        text="a",
+    ),
+    Case(
+        "no place for a call",
+        COMPLETIONS,
+        ("a", ToolCall(0, "c", "f")),
+        completions(completion("a")) + CHAT_ERROR,
+        "failed",
+        UnsupportedPart,
+        text="a",
+    ),
+    Case(
+        "an error later",
+        COMPLETIONS,
+        ("a", broke),
+        completions(completion("a")) + CHAT_ERROR,
+        "failed",
+        SourceBroke,
+    ),
+]
+
+CASES = [
+    *JSON_CASES,
+    *TEXT_CASES,
+    *CHAT_CASES,
+    *UI_CASES,
+    *ANTHROPIC_CASES,
+    *RESPONSES_CASES,
+    *COMPLETIONS_CASES,
+]

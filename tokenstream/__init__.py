@@ -19,7 +19,17 @@ from .parts import (
 from .result import Outcome, Result
 from .signals import drain_on_signal
 from .stream import TokenStream
-from .wires import AISDK, Anthropic, Json, OpenAIChat, OpenAIResponses, Text, Wire, WireName
+from .wires import (
+    AISDK,
+    Anthropic,
+    Json,
+    OpenAIChat,
+    OpenAICompletions,
+    OpenAIResponses,
+    Text,
+    Wire,
+    WireName,
+)
 
 __all__ = [
     "AISDK",
@@ -30,6 +40,7 @@ __all__ = [
     "Interruptible",
     "Json",
     "OpenAIChat",
+    "OpenAICompletions",
     "OpenAIResponses",
     "Outcome",
     "Reasoning",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import uuid
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any
@@ -27,6 +28,17 @@ class Call:
     id: str | None
     name: str | None
     pieces: list[str] = field(default_factory=list)
+    _id_is_made: bool = False
+
+    def made_id(self) -> str:
+        """Return its id; where none has come one is made, and no later one replaces it."""
+        if not self.id:
+            self.id, self._id_is_made = f"call_{uuid.uuid4().hex}", True
+        return self.id
+
+    def is_another(self, call_id: str | None) -> bool:
+        """Return whether a fragment with this id belongs to another call."""
+        return bool(call_id and self.id) and call_id != self.id and not self._id_is_made
 
     @property
     def arguments(self) -> str:
@@ -58,7 +70,7 @@ class Calls:
         place, arguments = _index(part), _text(part, "arguments")
         call_id, name = _given(part, "id"), _given(part, "name")
         call = self._by_index.get(place)
-        if call is None or (call_id and call.id and call_id != call.id):
+        if call is None or call.is_another(call_id):
             call = self._by_index[place] = Call(len(self.all), call_id, name)
             self.all.append(call)
         call.id, call.name = call.id or call_id, call.name or name

@@ -17,6 +17,12 @@ REASONS: Mapping[str, Mapping[FinishReason, str]] = MappingProxyType(
             "tool_calls": "tool_calls",
             "content_filter": "content_filter",
         },
+        "openai-completions": {
+            "stop": "stop",
+            "length": "length",
+            "tool_calls": "stop",  # it has no calls
+            "content_filter": "content_filter",
+        },
         "anthropic": {
             "stop": "end_turn",
             "length": "max_tokens",
@@ -36,6 +42,7 @@ a reason has no place."""
 
 # What a protocol says in several words, or by a word that is also another's.
 _MORE: Mapping[str, FinishReason] = {
+    "stop": "stop",
     "function_call": "tool_calls",  # OpenAI's, before there were tools
     "stop_sequence": "stop",
     "pause_turn": "stop",

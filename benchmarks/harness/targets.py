@@ -41,6 +41,9 @@ _ALL = (
     Target("asgi.latency.sync", "the same, sync source", 60),
     Target("asgi.first-byte.async", "time to first byte above raw", 150),
     Target("asgi.first-byte.sync", "the same, sync source", 300),
+    Target("framing.text.bare", "a text token framed / bytes joined by hand", 3),
+    Target("framing.openai-chat.bare", "the same by the wire `openai-chat` alone", 3),
+    Target("framing.openai-chat.models", "a token on `openai-chat` / OpenAI's models", 0.08),
     Target("asgi.fairness", "a paced stream's p99 lag beside 4 hot ones", 10),
 )
 

@@ -1,227 +1,289 @@
-"""The real openai client reads the wire "openai-chat", over a real server."""
+"""The openai client of PyPI reads the wire "openai-chat", over a real server."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
 import threading
 
 import pytest
 
 from tests.needs import need_module
-from tokenstream import Data, Finish, OpenAIChat, Reasoning, TokenStream, ToolCall, Usage
+from tokenstream import OpenAIChat, TokenStream
 from tokenstream.testing import WAIT, ScriptedSource
 
+from .cutting import Cutter
+from .scenarios import SCENARIOS, SECRET
+from .serving import ChatServer
+from .told import ASK, TOLD, TOOLS, Told, asking
+
 openai = need_module("openai")
-uvicorn = need_module("uvicorn")
-
-CALLS = [
-    ToolCall(0, "call_a", "weather"),
-    ToolCall(0, arguments='{"city": '),
-    ToolCall(0, arguments='"Rome"}'),
-    ToolCall(1, "call_b", "time", "{}"),
-]
-
-SCRIPTS = {
-    "text": [" Hello", ",", " world\n\u2028\x85 [DONE] 猫"],
-    "nothing": [],
-    "length": ['{"text": "cu', Finish("length")],
-    "usage": ["a", Usage(3, 4)],
-    "calls": [*CALLS, Finish("tool_calls")],
-    "reasoning": [Reasoning("hm"), "a"],
-    "fails": ["a", ValueError("secret")],
-    "fails first": [ValueError("secret")],
-    "refused": ["a", Data("n", 1)],
-    "silent": None,  # made by the test
-}
-
-
-class Server:
-    """A uvicorn in a thread, whose app streams what the request's model names."""
-
-    def __init__(self):
-        self.silent = None
-        config = uvicorn.Config(self.app, log_level="warning", lifespan="off", interface="asgi3")
-        self.server = uvicorn.Server(config)
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.listen()  # who comes before uvicorn is ready waits, and is not refused
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/v1"
-        self.thread = threading.Thread(target=self.server.run, args=([self.socket],), daemon=True)
-        self.thread.start()
-
-    async def app(self, scope, receive, send):
-        message = await receive()
-        request = json.loads(message["body"])
-        usage = bool((request.get("stream_options") or {}).get("include_usage"))
-        source, options = SCRIPTS[request["model"]], {}
-        if source is None:
-            source, options = self.silent, {"keep_alive": 0.01}
-        else:
-            source = ScriptedSource(*source)
-        wire = OpenAIChat(model=request["model"], include_usage=usage)
-        stream = TokenStream(source, wire, **options)
-        headers = [(k.lower().encode(), v.encode()) for k, v in stream.headers.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for chunk in stream:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-    def stop(self):
-        self.server.should_exit = True
-        self.thread.join(20)
-        self.socket.close()
 
 
 @pytest.fixture(scope="module")
 def server():
-    server = Server()
-    yield server
-    server.stop()
+    with ChatServer("openai-chat") as server:
+        yield server
 
 
-@pytest.fixture
-def client(server):
-    with openai.OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=20) as client:
-        yield client
+def options(url, scenario):
+    return {"base_url": f"{url}/{scenario}/v1", "api_key": "k", "max_retries": 0, "timeout": 20}
 
 
-ASK = [{"role": "user", "content": "hi"}]
+def sync_client(url, scenario):
+    # Strict: what does not have its type exactly raises.
+    return openai.OpenAI(**options(url, scenario), _strict_response_validation=True)
 
 
-def create(client, model, **options):
-    return list(client.chat.completions.create(model=model, messages=ASK, stream=True, **options))
+def async_client(url, scenario):
+    return openai.AsyncOpenAI(**options(url, scenario), _strict_response_validation=True)
 
 
-def helper(client, model, **options):
-    with client.chat.completions.stream(model=model, messages=ASK, **options) as stream:
-        events = list(stream)
-        return events, stream.get_final_completion()
+class Joined:
+    """Chunks joined as a client does that uses no helper."""
+
+    def __init__(self):
+        self.texts, self.thoughts, self.calls, self.reason, self.usage = [], [], {}, None, None
+
+    def add(self, chunk):
+        assert (chunk.object, chunk.model) == ("chat.completion.chunk", "m")
+        if not chunk.choices:
+            self.usage = chunk.usage
+            return
+        (choice,) = chunk.choices
+        assert self.reason is None, "the chunk with the reason is the last"
+        self.reason = choice.finish_reason
+        self.texts.append(choice.delta.content or "")
+        self.thoughts.append(getattr(choice.delta, "reasoning_content", None) or "")
+        for call in choice.delta.tool_calls or []:
+            known = self.calls.setdefault(call.index, ["", "", "", ""])
+            given = (call.id, call.type, call.function.name, call.function.arguments)
+            for place, value in enumerate(given):
+                known[place] += value or ""
+
+    def told(self):
+        return Told(
+            "".join(self.texts) or None,
+            self.reason,
+            "".join(self.thoughts) or None,
+            tuple(tuple(self.calls[index]) for index in range(len(self.calls))),
+            counts(self.usage),
+        )
 
 
-def test_text(client):
-    chunks = create(client, "text")
-    assert chunks[0].choices[0].delta.role == "assistant"
-    text = [chunk.choices[0].delta.content or "" for chunk in chunks]
-    assert [it for it in text if it] == SCRIPTS["text"]
-    assert chunks[-1].choices[0].finish_reason == "stop"
-    assert {chunk.model for chunk in chunks} == {"text"}
-    assert len({chunk.id for chunk in chunks}) == 1
+def counts(usage):
+    return usage and (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
 
 
-def test_text_by_the_helper(client):
-    events, final = helper(client, "text")
-    deltas = [event.delta for event in events if event.type == "content.delta"]
-    assert [delta for delta in deltas if delta] == SCRIPTS["text"]
-    assert final.choices[0].message.content == "".join(SCRIPTS["text"])
-    assert final.choices[0].finish_reason == "stop"
+def told(completion):
+    (choice,) = completion.choices
+    message = choice.message
+    assert message.role == "assistant"
+    return Told(
+        message.content,
+        choice.finish_reason,
+        getattr(message, "reasoning_content", None),
+        tuple(
+            (call.id, call.type, call.function.name, call.function.arguments)
+            for call in message.tool_calls or []
+        ),
+        counts(completion.usage),
+    )
 
 
-def test_a_reply_of_nothing(client):
-    assert len(create(client, "nothing")) == 2
-    _, final = helper(client, "nothing")
-    assert not final.choices[0].message.content
+def raw(url, scenario):
+    joined = Joined()
+    with sync_client(url, scenario) as client:
+        for chunk in client.chat.completions.create(**asking(scenario), stream=True):
+            joined.add(chunk)
+    return joined.told()
 
 
-def test_a_finish_reason(client):
-    assert create(client, "length")[-1].choices[0].finish_reason == "length"
+def helper(url, scenario):
+    with (
+        sync_client(url, scenario) as client,
+        client.chat.completions.stream(**asking(scenario)) as stream,
+    ):
+        texts = [event.delta for event in stream if event.type == "content.delta"]
+        try:
+            final = told(stream.get_final_completion())
+        except openai.LengthFinishReasonError as error:  # it says so of any reply that is cut
+            final = told(error.completion)
+    assert "".join(texts) == (final.text or "")
+    return final
 
 
-def test_the_helper_knows_a_reply_that_was_cut(client):
-    with pytest.raises(openai.LengthFinishReasonError):
-        # It raises only where something is to be parsed.
-        helper(client, "length", response_format=_format())
+def whole(url, scenario):
+    with sync_client(url, scenario) as client:
+        ask = {**asking(scenario), "stream_options": openai.omit}
+        return told(client.chat.completions.create(**ask))
 
 
-def _format():
-    import pydantic
+def async_raw(url, scenario):
+    async def read():
+        joined = Joined()
+        async with async_client(url, scenario) as client:
+            async for chunk in await client.chat.completions.create(
+                **asking(scenario), stream=True
+            ):
+                joined.add(chunk)
+        return joined.told()
 
-    class Answer(pydantic.BaseModel):
-        text: str
-
-    return Answer
-
-
-def test_usage_is_there_when_asked_for(client):
-    chunks = create(client, "usage", stream_options={"include_usage": True})
-    assert chunks[-1].choices == []
-    usage = chunks[-1].usage
-    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (3, 4, 7)
-    assert [chunk.usage for chunk in create(client, "usage")] == [None] * 3
-    _, final = helper(client, "usage", stream_options={"include_usage": True})
-    assert final.usage.total_tokens == 7
+    return asyncio.run(read())
 
 
-def test_tool_calls(client):
-    chunks = create(client, "calls")
-    calls = {}
-    for chunk in chunks:
-        for call in chunk.choices[0].delta.tool_calls or []:
-            known = calls.setdefault(call.index, {"id": "", "name": "", "arguments": ""})
-            known["id"] += call.id or ""
-            known["name"] += call.function.name or ""
-            known["arguments"] += call.function.arguments or ""
-    assert calls == {
-        0: {"id": "call_a", "name": "weather", "arguments": '{"city": "Rome"}'},
-        1: {"id": "call_b", "name": "time", "arguments": "{}"},
-    }
-    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+def async_helper(url, scenario):
+    async def read():
+        async with (
+            async_client(url, scenario) as client,
+            client.chat.completions.stream(**asking(scenario)) as stream,
+        ):
+            try:
+                return told(await stream.get_final_completion())
+            except openai.LengthFinishReasonError as error:
+                return told(error.completion)
+
+    return asyncio.run(read())
 
 
-def test_tool_calls_by_the_helper(client):
-    _, final = helper(client, "calls")
-    calls = final.choices[0].message.tool_calls
-    assert [(c.id, c.type, c.function.name, c.function.arguments) for c in calls] == [
-        ("call_a", "function", "weather", '{"city": "Rome"}'),
-        ("call_b", "function", "time", "{}"),
-    ]
-    assert final.choices[0].finish_reason == "tool_calls"
+STREAMING = [raw, helper, async_raw, async_helper]
+READERS = [*STREAMING, whole]
+
+# How each scenario that fails does so, to those who stream and to those who don't.
+FAILS = {
+    "steps": (openai.APIError, openai.InternalServerError, "generation failed"),
+    "fails-before": (openai.RateLimitError, openai.RateLimitError, "the model is overloaded"),
+    "fails-after": (openai.APIError, openai.InternalServerError, "generation failed"),
+}
 
 
-def test_reasoning_is_where_servers_put_it(client):
-    deltas = [chunk.choices[0].delta for chunk in create(client, "reasoning")]
-    assert [getattr(d, "reasoning_content", None) for d in deltas] == [None, "hm", None, None]
+def test_no_scenario_is_left_out():
+    assert {*TOLD, *FAILS} == {*SCENARIOS}
 
 
-@pytest.mark.parametrize("model", ["fails", "fails first", "refused"])
-@pytest.mark.parametrize("read", [create, helper])
-def test_a_failure_is_an_error_with_a_public_message(client, model, read):
-    with pytest.raises(openai.APIError, match="generation failed") as raised:
-        read(client, model)
-    assert "secret" not in str(raised.value.body)
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("scenario", TOLD)
+def test_what_is_told(server, scenario, read):
+    # The same from all, so that a reply is the same streamed and whole.
+    assert read(server.url, scenario) == TOLD[scenario]
 
 
-def test_keep_alives_are_skipped_and_tokens_come_one_by_one(client, server):
-    server.silent = ScriptedSource(*[step for n in range(3) for step in (WAIT, str(n))], WAIT)
-    server.silent.release()
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("scenario", FAILS)
+def test_what_fails(server, scenario, read):
+    streamed, in_one_piece, message = FAILS[scenario]
+    with pytest.raises(openai.APIError, match=message) as raised:
+        read(server.url, scenario)
+    assert type(raised.value) is (in_one_piece if read is whole else streamed)
+    assert raised.value.body["message"] == message
+    assert SECRET not in str(raised.value.body)
+
+
+def test_when_to_ask_again_is_told(server):
+    with pytest.raises(openai.RateLimitError) as raised:
+        raw(server.url, "fails-before")
+    assert raised.value.response.headers["retry-after"] == "7"
+    assert raised.value.type == "rate_limit_error"
+
+
+def test_the_tokens_before_an_error_are_read(server):
+    texts = []
+    with (
+        sync_client(server.url, "fails-after") as client,
+        pytest.raises(openai.APIError, match="generation failed"),
+    ):
+        for chunk in client.chat.completions.create(**ASK, stream=True):
+            texts.append(chunk.choices[0].delta.content)
+    assert texts == [None, "Hel"]
+
+
+@pytest.mark.parametrize("read", STREAMING)
+def test_a_cut_connection_is_an_error(server, read):
+    with Cutter(server.url, b'"Hel"') as cutter, pytest.raises(openai.APIConnectionError):
+        read(cutter.url, "text")
+
+
+def test_the_tokens_before_a_cut_are_read(server):
+    texts = []
+    with (
+        Cutter(server.url, b'"Hel"') as cutter,
+        sync_client(cutter.url, "text") as client,
+        pytest.raises(openai.APIConnectionError),
+    ):
+        for chunk in client.chat.completions.create(**ASK, stream=True):
+            texts.append(chunk.choices[0].delta.content)
+    assert texts == [None, "Hel"]
+
+
+def test_what_is_asked_arrives(server):
+    with sync_client(server.url, "text") as client:
+        client.chat.completions.create(
+            **ASK, tools=TOOLS, max_tokens=9, temperature=0.5, stop=["x", "y"], seed=7, n=1
+        )
+    ask = server.asked[-1]
+    assert (ask.messages, ask.model, ask.tools) == (ASK["messages"], "m", TOOLS)
+    assert (ask.max_tokens, ask.temperature, ask.stop) == (9, 0.5, ["x", "y"])
+    assert (ask.stream, ask.params) == (False, {"seed": 7})
+
+
+@pytest.mark.parametrize(
+    "given, field",
+    [
+        ({"n": 2}, "n"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
+    ],
+    ids=lambda it: it if isinstance(it, str) else "",
+)
+def test_what_is_wrong_with_a_request_is_named(server, given, field):
+    with (
+        sync_client(server.url, "text") as client,
+        pytest.raises(openai.BadRequestError) as raised,
+    ):
+        client.chat.completions.create(**{**ASK, "stream": True, **given})
+    assert raised.value.param == field
+    assert raised.value.type == "invalid_request_error"
+    assert raised.value.body["message"].startswith(f"{field}: ")
+
+
+def test_usage_is_there_only_where_it_is_asked_for(server):
+    with sync_client(server.url, "usage") as client:
+        chunks = list(client.chat.completions.create(**ASK, stream=True))
+    assert [chunk.usage for chunk in chunks] == [None] * 3
+
+
+def test_tokens_come_one_by_one_and_keep_alives_are_skipped():
+    source = ScriptedSource(*[step for n in range(3) for step in (WAIT, str(n))], WAIT)
+    source.release()
     read = []
-    with client.chat.completions.create(model="silent", messages=ASK, stream=True) as chunks:
-        for chunk in chunks:
-            if text := chunk.choices[0].delta.content:
+    with (
+        ChatServer("openai-chat", lambda ask: source) as server,
+        sync_client(server.url, "text") as client,
+    ):
+        for chunk in client.chat.completions.create(**ASK, stream=True):
+            if chunk.choices and (text := chunk.choices[0].delta.content):
                 read.append(text)
                 # A few keep-alives go by before the next.
-                threading.Timer(0.05, server.silent.release).start()
+                threading.Timer(0.05, source.release).start()
     assert read == ["0", "1", "2"]
 
 
-async def test_the_async_client(server):
-    async with openai.AsyncOpenAI(base_url=server.url, api_key="none", timeout=20) as client:
-        stream = await client.chat.completions.create(model="text", messages=ASK, stream=True)
-        text = [chunk.choices[0].delta.content or "" async for chunk in stream]
-        assert "".join(text) == "".join(SCRIPTS["text"])
-        async with client.chat.completions.stream(model="calls", messages=ASK) as events:
-            final = await events.get_final_completion()
-        assert final.choices[0].message.tool_calls[0].function.name == "weather"
+def test_the_model_is_the_wires_where_the_request_has_none():
+    with ChatServer(OpenAIChat(model="own")) as server, sync_client(server.url, "text") as client:
+        for stream in (True, False):
+            answer = client.chat.completions.create(**{**ASK, "model": "", "stream": stream})
+            assert {it.model for it in (answer if stream else [answer])} == {"own"}
 
 
 async def test_what_the_async_client_yields_is_closed_when_left(server):
-    # The SDK's own stream is a source of ours once its chunks are mapped.
+    # The SDK's own stream, read for its text, as a source of ours.
     closed = asyncio.Event()
-    async with openai.AsyncOpenAI(base_url=server.url, api_key="none", timeout=20) as client:
+    async with async_client(server.url, "text") as client:
 
         async def source():
-            stream = await client.chat.completions.create(model="text", messages=ASK, stream=True)
+            stream = await client.chat.completions.create(**ASK, stream=True)
             try:
                 async for chunk in stream:
                     yield chunk.choices[0].delta.content or ""

@@ -13,6 +13,7 @@ from tokenstream import (
     Finish,
     Json,
     OpenAIChat,
+    OpenAICompletions,
     OpenAIResponses,
     Outcome,
     Reasoning,
@@ -135,7 +136,15 @@ async def told_to_end() -> None:
         drain_on_signal()
 
 
-wires: list[Wire] = [Json(), Text(), OpenAIChat(), OpenAIResponses(), Anthropic(), AISDK()]
+wires: list[Wire] = [
+    Json(),
+    Text(),
+    OpenAIChat(),
+    OpenAICompletions(),
+    OpenAIResponses(),
+    Anthropic(),
+    AISDK(),
+]
 
 
 def a_name_that_is_none_is_found_by_the_checker() -> TokenStream:

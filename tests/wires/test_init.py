@@ -6,7 +6,17 @@ from typing import get_args
 
 import pytest
 
-from tokenstream import AISDK, Anthropic, Json, OpenAIChat, OpenAIResponses, Text, Wire, WireName
+from tokenstream import (
+    AISDK,
+    Anthropic,
+    Json,
+    OpenAIChat,
+    OpenAICompletions,
+    OpenAIResponses,
+    Text,
+    Wire,
+    WireName,
+)
 from tokenstream.errors import InvalidOption, UnknownWire
 from tokenstream.wires import find_wire
 
@@ -17,6 +27,7 @@ from tokenstream.wires import find_wire
         ("json", Json),
         ("text", Text),
         ("openai-chat", OpenAIChat),
+        ("openai-completions", OpenAICompletions),
         ("openai-responses", OpenAIResponses),
         ("anthropic", Anthropic),
         ("ai-sdk", AISDK),

@@ -8,11 +8,12 @@ import time
 import pytest
 from hypothesis import given
 
-from tokenstream import OpenAIChat, Reasoning, ToolCall, Usage
+from tokenstream import Finish, OpenAIChat, Reasoning, Step, ToolCall, Usage, Wire
 from tokenstream.errors import InvalidOption
 from tokenstream.machine import Machine
+from tokenstream.wires import collect, read_request
 
-from .strategies import BATCHES, TEXTS, decoded
+from .strategies import TEXTS, decoded
 
 
 def chunks(frames: bytes) -> list[dict]:
@@ -22,7 +23,7 @@ def chunks(frames: bytes) -> list[dict]:
     return [json.loads(event.data) for event in events]
 
 
-def stream(wire: OpenAIChat, *parts: object) -> list[dict]:
+def stream(wire: Wire, *parts: object) -> list[dict]:
     machine = Machine(wire)
     return chunks(b"".join(machine.part(part) for part in parts) + machine.finish())
 
@@ -33,24 +34,18 @@ def deltas(*parts: object) -> list[dict]:
 
 @given(TEXTS.filter(bool))
 def test_a_token_arrives_as_it_is(text):
-    assert deltas(text) == [{"role": "assistant", "content": ""}, {"content": text}, {}]
+    assert deltas(text) == [{"role": "assistant", "content": None}, {"content": text}, {}]
 
 
 @given(TEXTS, TEXTS, TEXTS)
 def test_nothing_breaks_out_of_its_event(one, two, three):
+    three += "."
     role, thought, call, end = deltas(Reasoning(one + "."), ToolCall(0, one, two, three))
     assert (role["role"], end) == ("assistant", {})
     assert thought == {"reasoning_content": one + "."}
     (fragment,) = call["tool_calls"]
     assert fragment["function"] == {"name": two, "arguments": three}
     assert fragment["id"] == one or not one
-
-
-@given(TEXTS, TEXTS)
-def test_model_and_id_can_hold_anything(model, chat_id):
-    for chunk in stream(OpenAIChat(model=model, id=chat_id), "x"):
-        assert chunk["model"] == model
-        assert chunk["id"] == chat_id or not chat_id
 
 
 @given(TEXTS)
@@ -87,6 +82,82 @@ def test_a_call_without_an_id_gets_one_once():
     assert calls[1] == {"index": 0, "function": {"arguments": "{}"}}
 
 
+def calls(*parts: object) -> list[dict]:
+    return [call for delta in deltas(*parts) for call in delta.get("tool_calls", [])]
+
+
+def test_a_call_whose_id_comes_late_keeps_the_one_that_was_sent():
+    first, second = calls(ToolCall(0, None, "f"), ToolCall(0, "late", arguments="{}"))
+    assert first["id"].startswith("call_")
+    assert second == {"index": 0, "function": {"arguments": "{}"}}
+
+
+def test_a_name_that_comes_late_is_sent_once():
+    parts = (ToolCall(0, "a"), ToolCall(0, name="f", arguments="{"), ToolCall(0, "a", "f", "}"))
+    assert [call["function"] for call in calls(*parts)] == [
+        {"name": "", "arguments": ""},
+        {"name": "f", "arguments": "{"},
+        {"arguments": "}"},
+    ]
+
+
+def test_a_call_without_arguments_has_an_empty_object_streamed_and_whole():
+    parts = (ToolCall(0, "a", "f"), ToolCall(1, "b", "g", "{}"))
+    assert [call["function"]["arguments"] for call in calls(*parts)] == ["", "{}", "{}"]
+    message = collect(parts)["choices"][0]["message"]
+    assert [call["function"]["arguments"] for call in message["tool_calls"]] == ["{}", "{}"]
+
+
+CALL = ToolCall(0, "a", "f", "{}")
+
+
+@pytest.mark.parametrize(
+    "parts, reason",
+    [
+        ((), "stop"),
+        ((CALL,), "tool_calls"),
+        ((CALL, "a"), "tool_calls"),
+        ((CALL, Step(), "a"), "stop"),
+        ((CALL, Step(), CALL), "tool_calls"),
+        ((CALL, Finish("stop")), "stop"),
+        (("a", Finish("length")), "length"),
+    ],
+    ids=str,
+)
+def test_the_reason_is_the_same_streamed_and_whole(parts, reason):
+    assert stream(OpenAIChat(), *parts)[-1]["choices"][0]["finish_reason"] == reason
+    assert collect(parts)["choices"][0]["finish_reason"] == reason
+
+
+def test_calls_of_two_rounds_have_indexes_of_their_own():
+    assert [call["index"] for call in calls(CALL, Step(), CALL)] == [0, 1]
+
+
+def test_a_reply_with_no_text_has_null_for_it_streamed_and_whole():
+    assert deltas(CALL)[0] == {"role": "assistant", "content": None}
+    assert collect([CALL])["choices"][0]["message"]["content"] is None
+
+
+def test_a_request():
+    body = {
+        "messages": [{"role": "user", "content": "hi"}],
+        "model": "m",
+        "max_tokens": 5,
+        "max_completion_tokens": 7,
+        "n": 1,
+        "stream_options": {"include_usage": True},
+        "response_format": {"type": "json_object"},
+    }
+    ask = read_request("openai-chat", body)
+    assert (ask.max_tokens, ask.stream, ask.model) == (7, False, "m")
+    assert ask.params == {
+        "stream_options": {"include_usage": True},
+        "response_format": {"type": "json_object"},
+    }
+    wire = OpenAIChat(id="c", created=1)
+    assert wire.answering(ask) == OpenAIChat("m", True, "c", 1)
+
+
 def test_usage_is_the_last_chunk_with_no_choice():
     wire = OpenAIChat(include_usage=True)
     last = stream(wire, Usage(3, 4, {"prompt_tokens_details": {"cached_tokens": 1}}), "a")[-1]
@@ -110,12 +181,3 @@ def test_an_option_of_another_type_is_named(options):
 
 def test_it_is_not_for_event_source():
     assert not OpenAIChat().event_source
-
-
-@given(BATCHES)
-def test_many_tokens_are_framed_as_each_is(batches):
-    wire = OpenAIChat(id="c", created=1)
-    one, many = wire.begin(), wire.begin()
-    for batch in batches:
-        if tokens := [token for token in batch if token]:
-            assert many.texts(tokens) == b"".join(map(one.text, tokens))

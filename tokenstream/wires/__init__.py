@@ -12,6 +12,7 @@ from .collect import acollect, collect
 from .json import Json
 from .names import WireName, find_wire
 from .openai_chat import OpenAIChat
+from .openai_completions import OpenAICompletions
 from .openai_responses import OpenAIResponses
 from .request import ChatRequest, json_object
 from .text import Text
@@ -24,6 +25,7 @@ __all__ = [
     "Encoder",
     "Json",
     "OpenAIChat",
+    "OpenAICompletions",
     "OpenAIResponses",
     "Text",
     "Wire",

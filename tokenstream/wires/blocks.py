@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from enum import Enum
 
 from ..calls import Call, Calls, arguments_object
@@ -100,7 +99,7 @@ class BlockEncoder(Encoder):
         """Return the frames of a fragment, in its call. Raises `InvalidOption` after its end."""
         call = self.calls.add(part)
         if len(call.pieces) == 1:
-            call.id = call.id or f"call_{uuid.uuid4().hex}"
+            call.made_id()  # for a protocol to tell, here and in what follows
             self._open_calls.append(call)
         elif not any(call is known for known in self._open_calls):
             return self._after_end(call, part)

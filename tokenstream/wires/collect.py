@@ -10,8 +10,8 @@ from ..opening import aclose_all, close_all, is_factory, open_async, open_sync
 from ..parts import TextPieces
 from .base import Wire
 from .names import WireName, find_wire
-from .reply import Reply
 from .request import JsonObject
+from .whole import WholeEncoder
 
 __all__ = ["acollect", "collect"]
 
@@ -61,19 +61,21 @@ class _Folded:
     """What a source has yielded, joined."""
 
     def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._reply = Reply()
+        self._encoder = WholeEncoder(wire)
         self._chunks = Chunks()
         self._pieces = TextPieces()
 
     def add(self, item: object) -> None:
         if isinstance(item, bytes | bytearray | memoryview):
-            self._reply.add(self._pieces.feed(bytes(item)))
+            self._encoder.text(self._pieces.feed(bytes(item)))
             return
-        self._reply.add(self._pieces.end())
+        self._encoder.text(self._pieces.end())
         for part in self._chunks.parts(item):
-            self._reply.add(part)
+            if isinstance(part, str):
+                self._encoder.text(str.__str__(part))
+            else:
+                self._encoder.part(part)
 
     def document(self) -> JsonObject:
-        self._reply.add(self._pieces.end())
-        return self._wire.document(self._reply)
+        self._encoder.text(self._pieces.end())
+        return self._encoder.document()

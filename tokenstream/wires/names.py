@@ -11,6 +11,7 @@ from .anthropic import Anthropic
 from .base import Wire
 from .json import Json
 from .openai_chat import OpenAIChat
+from .openai_completions import OpenAICompletions
 from .openai_responses import OpenAIResponses
 from .text import Text
 
@@ -20,6 +21,7 @@ WireName: TypeAlias = Literal[
     "json",
     "text",
     "openai-chat",
+    "openai-completions",
     "openai-responses",
     "anthropic",
     "ai-sdk",
@@ -31,6 +33,7 @@ _WIRES: dict[str, Wire] = {
         Json(),
         Text(),
         OpenAIChat(),
+        OpenAICompletions(),
         OpenAIResponses(),
         Anthropic(),
         AISDK(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidOption
@@ -11,7 +12,16 @@ from ..shown import shown
 from .base import Document, json_ascii
 from .request import Fields, JsonObject
 
-__all__ = ["check_fields", "messages_of", "new_id", "refusal", "tools_of", "usage_of"]
+__all__ = [
+    "asks_usage",
+    "check_fields",
+    "messages_of",
+    "new_id",
+    "refusal",
+    "settings_of",
+    "tools_of",
+    "usage_of",
+]
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 
@@ -50,13 +60,47 @@ def _checked(message: Fields) -> JsonObject:
     content = message.raw("content")
     if isinstance(content, list):
         for part in message.objects("content"):
-            part.need("type", part.text("type"))
+            if part.need("type", part.text("type")) == "text":
+                part.need("text", part.text("text"))
     elif content is not None and not isinstance(content, str):
         raise message.wrong("content", "a string or an array of parts")
     elif content is None and role != "assistant":
         message.need("content", content)
-    message.objects("tool_calls")
+    for call in message.objects("tool_calls"):
+        _check_call(call)
+    message.text("tool_call_id")
     return message.all()
+
+
+def _check_call(call: Fields) -> None:
+    call.text("id")
+    if (function := call.object("function")) is not None:
+        function.need("name", function.text("name"))
+        function.text("arguments")
+
+
+def settings_of(body: Fields) -> dict[str, Any]:
+    """Return the fields of a `ChatRequest` that chat and completions have by one name.
+
+    All that has not been asked for before is in its `params`. Raises `BadRequest`.
+    """
+    if body.integer("n") not in (None, 1):
+        raise body.wrong("n", "1, since a request gets one reply")
+    settings: dict[str, Any] = {
+        "model": body.name("model"),
+        "stream": body.flag("stream") or False,
+        "temperature": body.number("temperature"),
+        "stop": body.texts("stop"),
+    }
+    params = body.rest()
+    asks_usage(params)
+    return settings | {"params": params}
+
+
+def asks_usage(params: Mapping[str, Any]) -> bool:
+    """Return whether a stream is to have its count at the end. Raises `BadRequest`."""
+    options = Fields(params).object("stream_options")
+    return options is not None and options.flag("include_usage") is True
 
 
 def tools_of(body: Fields) -> list[JsonObject]:
@@ -69,13 +113,47 @@ def tools_of(body: Fields) -> list[JsonObject]:
     return [tool.all() for tool in tools]
 
 
+_PROMPT, _COMPLETION = "prompt_tokens_details", "completion_tokens_details"
+
+# What the details of a count are called here, by what sources call them.
+_DETAILS = {
+    "cached_tokens": (_PROMPT, "cached_tokens"),
+    "cache_read_input_tokens": (_PROMPT, "cached_tokens"),
+    "cache_write_tokens": (_PROMPT, "cache_write_tokens"),
+    "cache_creation_input_tokens": (_PROMPT, "cache_write_tokens"),
+    "reasoning_tokens": (_COMPLETION, "reasoning_tokens"),
+    "accepted_prediction_tokens": (_COMPLETION, "accepted_prediction_tokens"),
+    "rejected_prediction_tokens": (_COMPLETION, "rejected_prediction_tokens"),
+}
+_GROUPS = {
+    _PROMPT: _PROMPT,
+    _COMPLETION: _COMPLETION,
+    "input_tokens_details": _PROMPT,
+    "output_tokens_details": _COMPLETION,
+}
+
+
 def usage_of(usage: Usage) -> JsonObject:
-    """Return the counts of a reply as chat and completions have them."""
-    return {
+    """Return the counts of a reply as chat and completions have them.
+
+    Details that OpenAI knows are in their groups, whether they came so or flat, by its
+    names or Anthropic's; the others stay as they are. None replaces a count.
+    """
+    counted: JsonObject = {}
+    for name, value in dict(usage.details).items():
+        if name in _DETAILS:
+            group, name = _DETAILS[name]
+            counted.setdefault(group, {})[name] = value
+        elif name in _GROUPS:
+            if isinstance(value, Mapping):
+                counted.setdefault(_GROUPS[name], {}).update(value)
+        else:
+            counted[name] = value
+    return counted | {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-    } | dict(usage.details)
+    }
 
 
 _TYPES = {

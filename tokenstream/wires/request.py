@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
@@ -15,6 +16,12 @@ __all__ = ["ChatRequest", "Fields", "JsonObject", "json_object"]
 JsonObject: TypeAlias = dict[str, Any]
 
 T = TypeVar("T")
+
+LONGEST_NAME = 256
+"""Characters that the name of a model may have: it is sent back with each token."""
+
+LARGEST = 2**53 - 1
+"""The largest whole number that JSON's readers agree about (RFC 8259, 6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +58,19 @@ def json_object(body: bytes | str | Mapping[str, Any]) -> Fields:
     if isinstance(body, Mapping):
         return Fields(body)
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON: send a JSON object") from None
     if not isinstance(value, dict):
         raise BadRequest(f"the body is {_kind(value)}: send a JSON object")
     return Fields(value)
+
+
+def _finite(word: str) -> float:
+    # Python takes NaN and Infinity, which are no JSON, and makes 1e999 the latter.
+    if math.isfinite(number := float(word)):
+        return number
+    raise ValueError("a number is not finite")
 
 
 class Fields:
@@ -84,6 +98,13 @@ class Fields:
         """Return a field that is text."""
         return self._of(name, str, "a string")
 
+    def name(self, name: str) -> str | None:
+        """Return a field that is text of at most 256 characters."""
+        value = self.text(name)
+        if value is not None and len(value) > LONGEST_NAME:
+            raise self.wrong(name, f"a string of at most {LONGEST_NAME} characters")
+        return value
+
     def integer(self, name: str) -> int | None:
         """Return a field that is a whole number; 5.0 is one, as in JSON."""
         value = self.raw(name)
@@ -92,16 +113,21 @@ class Fields:
         return None if value is None else self._checked(name, value, int, "a whole number")
 
     def count(self, name: str) -> int | None:
-        """Return a field that is a whole number above 0."""
+        """Return a field that is a whole number above 0, and below 2**53."""
         value = self.integer(name)
-        if value is not None and value < 1:
-            raise self.wrong(name, "a whole number above 0")
+        if value is not None and not 0 < value <= LARGEST:
+            raise self.wrong(name, "a whole number above 0 and below 2**53")
         return value
 
     def number(self, name: str) -> float | None:
-        """Return a field that is a number."""
+        """Return a field that is a finite number."""
         value = self.raw(name)
-        return None if value is None else self._checked(name, value, (int, float), "a number")
+        if value is None:
+            return None
+        number = self._checked(name, value, (int, float), "a number")
+        if not -LARGEST <= number <= LARGEST:  # nor is NaN
+            raise self.wrong(name, "a number between -2**53 and 2**53")
+        return number
 
     def flag(self, name: str) -> bool | None:
         """Return a field that is true or false."""

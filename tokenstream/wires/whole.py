@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from .base import Encoder, Wire, json_ascii
 from .reply import Reply
+from .request import JsonObject
 
-__all__ = ["Whole"]
+__all__ = ["Whole", "WholeEncoder"]
 
 
 @dataclass(frozen=True)
@@ -23,29 +24,42 @@ class Whole(Wire):
 
     def begin(self) -> Encoder:
         """Return the encoder of one reply."""
-        return _WholeEncoder(self.of)
+        return WholeEncoder(self.of)
 
 
-class _WholeEncoder(Encoder):
+class WholeEncoder(Encoder):
+    """Parts to a whole reply. What a stream of the wire refuses, and leaves out, it does too."""
+
     def __init__(self, wire: Wire) -> None:
         super().__init__()
         self.wire = wire.name
         self._wire = wire
+        self._stream = wire.begin()
         self._reply = Reply()
 
     def text(self, text: str) -> bytes:
+        """Take a token."""
         self._reply.add(text)
         return b""
 
     def part(self, part: object) -> bytes:
+        """Take a part. Raises what the wire raises for one that it has no place for."""
+        self._stream.part(part)
         self._reply.add(part)
         return b""
 
+    def document(self) -> JsonObject:
+        """Return the protocol's ordinary JSON body."""
+        return self._wire.document(self._reply)
+
     def done(self) -> bytes:
-        return json_ascii(self._wire.document(self._reply)).encode("ascii")
+        """Return the reply."""
+        return json_ascii(self.document()).encode("ascii")
 
     def error(self, message: str) -> bytes:
+        """Return the body of an error."""
         return self._wire.refusal(500, message).body
 
     def keep_alive(self) -> bytes:
-        return b""  # the status is still to be told
+        """Return nothing: the status is still to be told."""
+        return b""
