@@ -31,11 +31,12 @@ class Reply:
     """A whole reply.
 
     usage: the count that came last, None where none came.
+    stated_reason: why the model stopped, None where it did not say so; see `reason`.
     """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
-        self._reason: FinishReason | None = None
+        self.stated_reason: FinishReason | None = None
         self._calls = Calls()
         self._order: list[_Words | Call | ToolResult | Source | Step | Data] = []
 
@@ -55,7 +56,7 @@ class Reply:
             case Usage():
                 self.usage = part
             case Finish():
-                self._reason = part.reason
+                self.stated_reason = part.reason
             case Step():
                 self._calls.next_round()
                 self._order.append(part)
@@ -65,8 +66,8 @@ class Reply:
     @property
     def reason(self) -> FinishReason:
         """Why the model stopped; where it did not say so, to call a tool or at its end."""
-        if self._reason is not None:
-            return self._reason
+        if self.stated_reason is not None:
+            return self.stated_reason
         return "tool_calls" if self._order and isinstance(self._order[-1], Call) else "stop"
 
     @property
