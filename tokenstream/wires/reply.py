@@ -43,6 +43,8 @@ class Reply:
     def add(self, part: object) -> None:
         """Add a part, which may be text."""
         match part:
+            case "":
+                pass  # it would part what belongs together
             case str():
                 self._words(thinks=False).pieces.append(part)
             case Reasoning():
