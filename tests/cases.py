@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from tokenstream import (
+    AGUI,
     Data,
     Finish,
     Json,
@@ -23,7 +24,7 @@ from tokenstream import (
 )
 from tokenstream.errors import UnknownPart, UnsupportedPart
 
-__all__ = ["CASES", "CHAT", "Case", "SourceBroke"]
+__all__ = ["CASES", "CHAT", "RUN", "Case", "SourceBroke"]
 
 
 class SourceBroke(Exception):
@@ -53,6 +54,7 @@ TEXT_FAILED = b"event: error\ndata: generation failed\n\n"
 
 CHAT = OpenAIChat(model="m", id="chatcmpl-1", created=1)
 WITH_USAGE = OpenAIChat(model="m", id="chatcmpl-1", created=1, include_usage=True)
+RUN = AGUI("th", "r", "m")
 CHAT_HEAD = '"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m"'
 
 
@@ -544,4 +546,105 @@ CHAT_CASES = [
     ),
 ]
 
-CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES]
+IDS = {"threadId": "th", "runId": "r"}
+
+
+def run(*events: dict[str, object]) -> bytes:
+    return b"".join(map(frame, events))
+
+
+def said(*tokens: str, number: int = 1) -> bytes:
+    """A message of the assistant's, whole."""
+    own = {"messageId": f"m-{number}"}
+    content = [{"type": "TEXT_MESSAGE_CONTENT", **own, "delta": token} for token in tokens]
+    begin = {"type": "TEXT_MESSAGE_START", **own, "role": "assistant"}
+    return run(begin, *content, {"type": "TEXT_MESSAGE_END", **own})
+
+
+def stepped(number: int) -> bytes:
+    return run({"type": "STEP_FINISHED", "stepName": f"round {number}"})
+
+
+def step_begun(number: int) -> bytes:
+    return run({"type": "STEP_STARTED", "stepName": f"round {number}"})
+
+
+RUN_BEGUN = run({"type": "RUN_STARTED", **IDS, "protocolVersion": "1.0"}) + step_begun(1)
+RUN_END: dict[str, object] = {"type": "RUN_FINISHED", **IDS, "outcome": {"type": "success"}}
+RUN_DONE = stepped(1) + run(RUN_END)
+RUN_FAILED = run({"type": "RUN_ERROR", "message": "generation failed"})
+SAID_A = said("a").removesuffix(run({"type": "TEXT_MESSAGE_END", "messageId": "m-1"}))
+
+RUN_CASES = [
+    Case("tokens", RUN, (" a", "b"), RUN_BEGUN + said(" a", "b") + RUN_DONE),
+    Case("no token at all", RUN, (), RUN_BEGUN + RUN_DONE),
+    Case("empty tokens", RUN, ("", "a", ""), RUN_BEGUN + said("a") + RUN_DONE),
+    Case("escaped", RUN, ("\u2028\ud800\r\n",), RUN_BEGUN + said("\u2028\ud800\r\n") + RUN_DONE),
+    Case("[DONE]", RUN, ("[DONE]",), RUN_BEGUN + said("[DONE]") + RUN_DONE),
+    Case(
+        "a call and its result",
+        RUN,
+        (ToolCall(0, "c", "f"), ToolCall(0, arguments="{}"), ToolResult("c", 3), Step(), "a"),
+        RUN_BEGUN
+        + run(
+            {
+                "type": "TOOL_CALL_START",
+                "toolCallId": "c",
+                "toolCallName": "f",
+                "parentMessageId": "m-1",
+            },
+            {"type": "TOOL_CALL_ARGS", "toolCallId": "c", "delta": "{}"},
+            {"type": "TOOL_CALL_END", "toolCallId": "c"},
+            {
+                "type": "TOOL_CALL_RESULT",
+                "messageId": "m-2",
+                "toolCallId": "c",
+                "content": "3",
+                "role": "tool",
+            },
+        )
+        + stepped(1)
+        + step_begun(2)
+        + said("a", number=3)
+        + stepped(2)
+        + run(RUN_END),
+        text="a",
+    ),
+    Case(
+        "usage and finish",
+        RUN,
+        ("a", Usage(1, 2), Finish("length")),
+        RUN_BEGUN
+        + said("a")
+        + stepped(1)
+        + run(
+            RUN_END
+            | {
+                "usage": [{"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}],
+                "metadata": {"finishReason": "length"},
+            }
+        ),
+        text="a",
+    ),
+    Case("an error first", RUN, (broke,), RUN_FAILED, "failed", SourceBroke),
+    Case(
+        "an error later",
+        RUN,
+        ("a", broke),
+        RUN_BEGUN + SAID_A + RUN_FAILED,
+        "failed",
+        SourceBroke,
+        text="a",
+    ),
+    Case(
+        "no place for an event",
+        RUN,
+        ("a", sse.Event("x")),
+        RUN_BEGUN + SAID_A + RUN_FAILED,
+        "failed",
+        UnsupportedPart,
+        text="a",
+    ),
+]
+
+CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES, *RUN_CASES]

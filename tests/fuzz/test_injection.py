@@ -35,6 +35,7 @@ from tokenstream import (
 from tokenstream.errors import UnsupportedPart
 from tokenstream.machine import Machine
 from tokenstream.wires import find_wire
+from tokenstream.wires.base import json_ascii
 
 from ..cases import SourceBroke
 from ..wires.strategies import decoded, normal, paired
@@ -94,6 +95,9 @@ def scripts(draw: Any) -> Script:
             # A ready event is the app's own: that its data says [DONE] is meant.
             data = word(lambda text: text.replace("[DONE]", "done"))
             words = (data, word(a_field), word(a_field))
+        elif "call" in kind:
+            # Two that hold the same text would be one call.
+            words = (word(lambda text: f"{text}{len(texts)}"), word(), word())
         else:
             words = tuple(word() for _ in range(PARTS[kind][0]))
         parts.append((kind, words))
@@ -129,6 +133,8 @@ def frames_of(wire: Wire, script: Script, *, hostile: bool) -> bytes:
 def meant(value: Any, texts: dict[str, str]) -> Any:
     """Put the texts where their words are."""
     match value:
+        case str() if (inner := inner_json(value)) is not None:
+            return json_ascii(meant(inner, texts))
         case str():
             return paired(re.sub("word[0-9]+end", lambda found: texts[found[0]], value))
         case dict():
@@ -136,6 +142,14 @@ def meant(value: Any, texts: dict[str, str]) -> Any:
         case list():
             return [meant(it, texts) for it in value]
     return value
+
+
+def inner_json(text: str) -> Any:
+    """What a tool gave is JSON inside of JSON on most wires."""
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else None
+    except ValueError:
+        return None
 
 
 def meant_event(event: sse.Event, texts: dict[str, str]) -> tuple[object, ...]:
@@ -155,7 +169,7 @@ def data_of(event: sse.Event, texts: dict[str, str]) -> object:
 
 def is_escaped(wire: Wire) -> bool:
     """Whether a token is JSON on it, so that an event is an event and its text any text."""
-    (event,) = decoded(wire.begin().text("word"))
+    *_, event = decoded(wire.begin().text("word"))
     return event.data.startswith("{")
 
 
