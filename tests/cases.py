@@ -9,6 +9,7 @@ from tokenstream import (
     AGUI,
     Data,
     Finish,
+    Html,
     Json,
     OpenAIChat,
     Outcome,
@@ -408,6 +409,74 @@ TEXT_CASES = [
     ),
 ]
 
+HTML_DONE = b"event: close\ndata: [DONE]\n\n"
+HTML_FAILED = TEXT_FAILED + b"event: close\ndata: closed\n\n"
+
+HTML_CASES = [
+    Case("tokens", Html(), (" a", "b"), lines("data:  a", "data: b") + HTML_DONE),
+    Case("no token at all", Html(), (), HTML_DONE),
+    Case("empty tokens", Html(), ("", "a", ""), lines("data: a") + HTML_DONE),
+    Case(
+        "escaped",
+        Html(),
+        ("<b>&amp;\"'",),
+        lines("data: &lt;b&gt;&amp;amp;&quot;&#x27;") + HTML_DONE,
+    ),
+    Case("line ends", Html(), ("a\r", "\nb\nc"), lines("data: a<br>", "data: b<br>c") + HTML_DONE),
+    Case(
+        "line ends that stay",
+        Html(breaks=False),
+        ("a\r", "\nb\nc"),
+        lines("data: a\ndata: ", "data: b\ndata: c") + HTML_DONE,
+    ),
+    Case("only space", Html(), (" ",), lines("data: <span> </span>") + HTML_DONE),
+    Case("[DONE]", Html(), ("[DONE]",), lines("data: &#91;DONE]") + HTML_DONE),
+    Case("NUL", Html(), ("a\0b",), lines("data: a\ufffdb") + HTML_DONE),
+    Case("a lone surrogate", Html(), ("a\ud800b",), lines("data: a\ufffdb") + HTML_DONE),
+    Case("reasoning", Html(), (Reasoning("hm"), "a"), lines("data: a") + HTML_DONE, text="a"),
+    Case(
+        "an event is HTML of the app's",
+        Html(),
+        (sse.Event("<b>x</b>", event="e"),),
+        lines("event: e\ndata: <b>x</b>") + HTML_DONE,
+        text="",
+    ),
+    Case(
+        "no place for data",
+        Html(),
+        ("a", Data("n", 1)),
+        lines("data: a") + HTML_FAILED,
+        "failed",
+        UnsupportedPart,
+        text="a",
+    ),
+    Case("an error first", Html(), (broke,), HTML_FAILED, "failed", SourceBroke),
+    Case(
+        "an error later",
+        Html(),
+        ("a", broke),
+        lines("data: a") + HTML_FAILED,
+        "failed",
+        SourceBroke,
+    ),
+    Case(
+        "ids",
+        Html(),
+        ("a", "b"),
+        b"id: r1\n" + lines("data: a", "data: b") + b"id: r1.end\n" + HTML_DONE,
+        run_id="r1",
+    ),
+    Case(
+        "ids, a failure",
+        Html(),
+        ("a", broke),
+        b"id: r1\n" + lines("data: a") + b"id: r1.end\n" + HTML_FAILED,
+        "failed",
+        SourceBroke,
+        run_id="r1",
+    ),
+]
+
 CHAT_CASES = [
     Case(
         "tokens",
@@ -647,4 +716,4 @@ RUN_CASES = [
     ),
 ]
 
-CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES, *RUN_CASES]
+CASES = [*JSON_CASES, *TEXT_CASES, *HTML_CASES, *CHAT_CASES, *RUN_CASES]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenstream import Json, OpenAIChat, Reasoning, Text, ToolCall, Usage, Wire, errors, sse
+from tokenstream import Html, Json, OpenAIChat, Reasoning, Text, ToolCall, Usage, Wire, errors, sse
 from tokenstream.machine import END_SUFFIX, Machine, State, public_message
 from tokenstream.wires import Encoder
 
@@ -267,7 +267,9 @@ def test_the_end_suffix():
 
 # Tokens many at a time.
 
-WIRES = pytest.mark.parametrize("wire", [Json(), Text(), CHAT, RUN], ids=lambda wire: wire.name)
+WIRES = pytest.mark.parametrize(
+    "wire", [Json(), Text(), Html(), CHAT, RUN], ids=lambda wire: wire.name
+)
 
 
 @WIRES

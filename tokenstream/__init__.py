@@ -19,13 +19,14 @@ from .parts import (
 from .result import Outcome, Result
 from .signals import drain_on_signal
 from .stream import TokenStream
-from .wires import AGUI, Json, OpenAIChat, Text, Wire, WireName
+from .wires import AGUI, Html, Json, OpenAIChat, Text, Wire, WireName
 
 __all__ = [
     "AGUI",
     "Data",
     "Finish",
     "FinishReason",
+    "Html",
     "Interruptible",
     "Json",
     "OpenAIChat",

@@ -10,6 +10,7 @@ from tokenstream import (
     AGUI,
     Data,
     Finish,
+    Html,
     Json,
     OpenAIChat,
     Outcome,
@@ -132,7 +133,7 @@ async def told_to_end() -> None:
         drain_on_signal()
 
 
-wires: list[Wire] = [Json(), Text(), OpenAIChat(), AGUI()]
+wires: list[Wire] = [Json(), Text(), OpenAIChat(), AGUI(), Html(breaks=False)]
 
 
 def a_name_that_is_none_is_found_by_the_checker() -> TokenStream:

@@ -6,13 +6,14 @@ from typing import get_args
 
 import pytest
 
-from tokenstream import AGUI, Json, OpenAIChat, Text, Wire, WireName
+from tokenstream import AGUI, Html, Json, OpenAIChat, Text, Wire, WireName
 from tokenstream.errors import InvalidOption, UnknownWire
 from tokenstream.wires import find_wire
 
 
 @pytest.mark.parametrize(
-    "name, kind", [("json", Json), ("text", Text), ("openai-chat", OpenAIChat), ("ag-ui", AGUI)]
+    "name, kind",
+    [("json", Json), ("text", Text), ("openai-chat", OpenAIChat), ("ag-ui", AGUI), ("html", Html)],
 )
 def test_by_name(name, kind):
     assert type(find_wire(name)) is kind

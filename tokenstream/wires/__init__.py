@@ -8,6 +8,7 @@ from typing import Any
 from .ag_ui import AGUI
 from .base import Document, Encoder, Wire
 from .collect import acollect, collect
+from .html import Html
 from .json import Json
 from .names import WireName, find_wire
 from .openai_chat import OpenAIChat
@@ -19,6 +20,7 @@ __all__ = [
     "ChatRequest",
     "Document",
     "Encoder",
+    "Html",
     "Json",
     "OpenAIChat",
     "Text",

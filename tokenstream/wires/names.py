@@ -8,15 +8,17 @@ from ..errors import InvalidOption, UnknownWire
 from ..shown import shown
 from .ag_ui import AGUI
 from .base import Wire
+from .html import Html
 from .json import Json
 from .openai_chat import OpenAIChat
 from .text import Text
 
 __all__ = ["WireName", "find_wire"]
 
-WireName: TypeAlias = Literal["json", "text", "openai-chat", "ag-ui"]
+WireName: TypeAlias = Literal["json", "text", "html", "openai-chat", "ag-ui"]
 
-_WIRES: dict[str, Wire] = {wire.name: wire for wire in (Json(), Text(), OpenAIChat(), AGUI())}
+_ALL: tuple[Wire, ...] = (Json(), Text(), Html(), OpenAIChat(), AGUI())
+_WIRES: dict[str, Wire] = {wire.name: wire for wire in _ALL}
 
 
 def find_wire(wire: WireName | Wire) -> Wire:
