@@ -6,17 +6,21 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "python_blocks", "run_page"]
+__all__ = ["ROOT", "blocks", "python_blocks", "run_page"]
 
 ROOT = Path(__file__).parent.parent
-
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 
 
 def python_blocks(page: str) -> list[str]:
     """Return the Python blocks of `page`, padded so that a traceback names the page's own line."""
+    return blocks(page, "python")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of `page` in a language, padded to the page's own lines."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    return ["\n" * text[: m.start(1)].count("\n") + m.group(1) for m in _BLOCK.finditer(text)]
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+    return ["\n" * text[: m.start(1)].count("\n") + m.group(1) for m in found]
 
 
 def run_page(page: str, **names: Any) -> dict[str, Any]:
