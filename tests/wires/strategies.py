@@ -18,6 +18,7 @@ BREAKERS = [
     *("\n", "\r", "\r\n", "\n\n", ":", " ", "\0", "\ufeff", "\x85", "\u2028", "\ud800", "\udc00"),
     *("data: [DONE]", "data: x", "id: 1", "event: error", "[DONE]", "é", "👩‍💻"),
     *('"', "\\", "}", "]}"),
+    *("<b>", "&", "&lt;"),
 ]
 TEXTS = (
     st.text(st.characters(), max_size=20)

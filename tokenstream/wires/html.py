@@ -26,7 +26,8 @@ __all__ = ["Html"]
 _DONE = b"event: close\ndata: [DONE]\n\n"
 _CLOSED = b"event: close\ndata: closed\n\n"
 
-_SPECIAL = re.compile("[&<>\"'\r\n\0\ufeff]|\\[DONE\\]")
+_MAY_BE_SPECIAL = re.compile("[&<>\"'\r\n\0\ufeff[]")  # a third of the other's time
+_SPECIAL = re.compile("[&<>\"'\n\0\ufeff]|\\[DONE\\]")
 
 _NAMED = {
     "&": "&amp;",
@@ -77,12 +78,14 @@ class _HtmlEncoder(Encoder):
         self._after_cr = False
 
     def text(self, text: str) -> bytes:
-        if self._after_cr or "\r" in text:
+        if self._after_cr or _MAY_BE_SPECIAL.search(text) or text.isspace():
             text = self._without_cr(text)
-        return self._frame(text) if text else b""
+            return self._frame(text) if text else b""
+        return utf8(f"data: {text}\n\n")
 
     def texts(self, texts: list[str]) -> bytes:
-        if self._after_cr or _SPECIAL.search("".join(texts)) or any(map(str.isspace, texts)):
+        joined = "".join(texts)
+        if self._after_cr or _MAY_BE_SPECIAL.search(joined) or any(map(str.isspace, texts)):
             return super().texts(texts)
         # All that is between two tokens is the same.
         return utf8("data: " + "\n\ndata: ".join(texts) + "\n\n")
