@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass
 
 from tokenstream import (
+    AGUI,
     AISDK,
     Anthropic,
     Data,
     Finish,
+    Html,
     Json,
     OpenAIChat,
     OpenAICompletions,
@@ -27,7 +29,7 @@ from tokenstream import (
 )
 from tokenstream.errors import InvalidOption, UnknownPart, UnsupportedPart
 
-__all__ = ["CASES", "CHAT", "UI", "Case", "SourceBroke"]
+__all__ = ["CASES", "CHAT", "RUN", "UI", "Case", "SourceBroke"]
 
 
 class SourceBroke(Exception):
@@ -979,6 +981,178 @@ COMPLETIONS_CASES = [
     ),
 ]
 
+HTML_DONE = b"event: close\ndata: [DONE]\n\n"
+HTML_FAILED = TEXT_FAILED + b"event: close\ndata: closed\n\n"
+
+HTML_CASES = [
+    Case("tokens", Html(), (" a", "b"), lines("data:  a", "data: b") + HTML_DONE),
+    Case("no token at all", Html(), (), HTML_DONE),
+    Case("empty tokens", Html(), ("", "a", ""), lines("data: a") + HTML_DONE),
+    Case(
+        "escaped",
+        Html(),
+        ("<b>&amp;\"'",),
+        lines("data: &lt;b&gt;&amp;amp;&quot;&#x27;") + HTML_DONE,
+    ),
+    Case("line ends", Html(), ("a\r", "\nb\nc"), lines("data: a<br>", "data: b<br>c") + HTML_DONE),
+    Case(
+        "line ends that stay",
+        Html(breaks=False),
+        ("a\r", "\nb\nc"),
+        lines("data: a\ndata: ", "data: b\ndata: c") + HTML_DONE,
+    ),
+    Case("only space", Html(), (" ",), lines("data: <span> </span>") + HTML_DONE),
+    Case("[DONE]", Html(), ("[DONE]",), lines("data: &#91;DONE]") + HTML_DONE),
+    Case("NUL", Html(), ("a\0b",), lines("data: a\ufffdb") + HTML_DONE),
+    Case("a lone surrogate", Html(), ("a\ud800b",), lines("data: a\ufffdb") + HTML_DONE),
+    Case("reasoning", Html(), (Reasoning("hm"), "a"), lines("data: a") + HTML_DONE, text="a"),
+    Case(
+        "an event is HTML of the app's",
+        Html(),
+        (sse.Event("<b>x</b>", event="e"),),
+        lines("event: e\ndata: <b>x</b>") + HTML_DONE,
+        text="",
+    ),
+    Case(
+        "no place for data",
+        Html(),
+        ("a", Data("n", 1)),
+        lines("data: a") + HTML_FAILED,
+        "failed",
+        UnsupportedPart,
+        text="a",
+    ),
+    Case("an error first", Html(), (broke,), HTML_FAILED, "failed", SourceBroke),
+    Case(
+        "an error later",
+        Html(),
+        ("a", broke),
+        lines("data: a") + HTML_FAILED,
+        "failed",
+        SourceBroke,
+    ),
+    Case(
+        "ids",
+        Html(),
+        ("a", "b"),
+        b"id: r1\n" + lines("data: a", "data: b") + b"id: r1.end\n" + HTML_DONE,
+        run_id="r1",
+    ),
+    Case(
+        "ids, a failure",
+        Html(),
+        ("a", broke),
+        b"id: r1\n" + lines("data: a") + b"id: r1.end\n" + HTML_FAILED,
+        "failed",
+        SourceBroke,
+        run_id="r1",
+    ),
+]
+
+RUN = AGUI("th", "r", "m")
+IDS = {"threadId": "th", "runId": "r"}
+
+
+def run(*events: dict[str, object]) -> bytes:
+    return b"".join(map(frame, events))
+
+
+def run_said(*tokens: str, number: int = 1) -> bytes:
+    """A message of the assistant's, whole."""
+    own = {"messageId": f"m-{number}"}
+    content = [{"type": "TEXT_MESSAGE_CONTENT", **own, "delta": token} for token in tokens]
+    begin = {"type": "TEXT_MESSAGE_START", **own, "role": "assistant"}
+    return run(begin, *content, {"type": "TEXT_MESSAGE_END", **own})
+
+
+def stepped(number: int) -> bytes:
+    return run({"type": "STEP_FINISHED", "stepName": f"round {number}"})
+
+
+def step_begun(number: int) -> bytes:
+    return run({"type": "STEP_STARTED", "stepName": f"round {number}"})
+
+
+RUN_BEGUN = run({"type": "RUN_STARTED", **IDS, "protocolVersion": "1.0"}) + step_begun(1)
+RUN_END: dict[str, object] = {"type": "RUN_FINISHED", **IDS, "outcome": {"type": "success"}}
+RUN_DONE = stepped(1) + run(RUN_END)
+RUN_FAILED = run({"type": "RUN_ERROR", "message": "generation failed"})
+RUN_SAID_A = run_said("a").removesuffix(run({"type": "TEXT_MESSAGE_END", "messageId": "m-1"}))
+
+RUN_CASES = [
+    Case("tokens", RUN, (" a", "b"), RUN_BEGUN + run_said(" a", "b") + RUN_DONE),
+    Case("no token at all", RUN, (), RUN_BEGUN + RUN_DONE),
+    Case("empty tokens", RUN, ("", "a", ""), RUN_BEGUN + run_said("a") + RUN_DONE),
+    Case(
+        "escaped", RUN, ("\u2028\ud800\r\n",), RUN_BEGUN + run_said("\u2028\ud800\r\n") + RUN_DONE
+    ),
+    Case("[DONE]", RUN, ("[DONE]",), RUN_BEGUN + run_said("[DONE]") + RUN_DONE),
+    Case(
+        "a call and its result",
+        RUN,
+        (ToolCall(0, "c", "f"), ToolCall(0, arguments="{}"), ToolResult("c", 3), Step(), "a"),
+        RUN_BEGUN
+        + run(
+            {
+                "type": "TOOL_CALL_START",
+                "toolCallId": "c",
+                "toolCallName": "f",
+                "parentMessageId": "m-1",
+            },
+            {"type": "TOOL_CALL_ARGS", "toolCallId": "c", "delta": "{}"},
+            {"type": "TOOL_CALL_END", "toolCallId": "c"},
+            {
+                "type": "TOOL_CALL_RESULT",
+                "messageId": "m-2",
+                "toolCallId": "c",
+                "content": "3",
+                "role": "tool",
+            },
+        )
+        + stepped(1)
+        + step_begun(2)
+        + run_said("a", number=3)
+        + stepped(2)
+        + run(RUN_END),
+        text="a",
+    ),
+    Case(
+        "usage and finish",
+        RUN,
+        ("a", Usage(1, 2), Finish("length")),
+        RUN_BEGUN
+        + run_said("a")
+        + stepped(1)
+        + run(
+            RUN_END
+            | {
+                "usage": [{"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}],
+                "metadata": {"finishReason": "length"},
+            }
+        ),
+        text="a",
+    ),
+    Case("an error first", RUN, (broke,), RUN_FAILED, "failed", SourceBroke),
+    Case(
+        "an error later",
+        RUN,
+        ("a", broke),
+        RUN_BEGUN + RUN_SAID_A + RUN_FAILED,
+        "failed",
+        SourceBroke,
+        text="a",
+    ),
+    Case(
+        "no place for an event",
+        RUN,
+        ("a", sse.Event("x")),
+        RUN_BEGUN + RUN_SAID_A + RUN_FAILED,
+        "failed",
+        UnsupportedPart,
+        text="a",
+    ),
+]
+
 CASES = [
     *JSON_CASES,
     *TEXT_CASES,
@@ -987,4 +1161,6 @@ CASES = [
     *ANTHROPIC_CASES,
     *RESPONSES_CASES,
     *COMPLETIONS_CASES,
+    *HTML_CASES,
+    *RUN_CASES,
 ]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tokenstream import (
     Anthropic,
+    Html,
     Json,
     OpenAIChat,
     Reasoning,
@@ -25,7 +26,7 @@ from tokenstream import (
 from tokenstream.machine import END_SUFFIX, Machine, State, public_message
 from tokenstream.wires import Encoder
 
-from .cases import CASES, CHAT, UI, Case, SourceBroke
+from .cases import CASES, CHAT, RUN, UI, Case, SourceBroke
 from .wires.strategies import BATCHES
 
 
@@ -284,7 +285,9 @@ def test_the_end_suffix():
 
 # Tokens many at a time.
 
-WIRES = pytest.mark.parametrize("wire", [Json(), Text(), CHAT, UI], ids=lambda wire: wire.name)
+WIRES = pytest.mark.parametrize(
+    "wire", [Json(), Text(), Html(), CHAT, UI, RUN], ids=lambda wire: wire.name
+)
 
 
 @WIRES

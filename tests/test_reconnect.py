@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenstream import Json, OpenAIChat, Text, sse
+from tokenstream import Html, Json, OpenAIChat, Text, sse
 from tokenstream.errors import InvalidOption
 from tokenstream.headers import HEADERS
 from tokenstream.reconnect import Request, answer, new_run_id, run_id_for
@@ -29,7 +29,7 @@ def test_a_misspelt_choice_is_an_error_and_does_not_mean_rerun():
 # Ids.
 
 
-@browser_wires
+@pytest.mark.parametrize("wire", [Json(), Text(), Html()], ids=lambda wire: wire.name)
 def test_an_event_source_gets_ids(wire):
     assert run_id_for(Request("GET", EVENTS), wire)
 
@@ -98,6 +98,18 @@ def test_a_lost_stream_is_told_once_and_its_id_stops_the_next(wire):
     assert (second.status, second.body) == (204, b"")
     assert "Content-Type" not in second.headers
     assert "no-cache" in second.headers["Cache-Control"]
+
+
+def test_htmx_is_told_to_close_and_never_204():
+    run = new_run_id()
+    first = answer(Request("GET", EVENTS, run), Html())
+    lost, close = sse.Decoder().feed(first.body)
+    assert (first.status, lost.event, lost.id) == (200, "error", f"{run}.end")
+    assert lost.data == "connection lost, cannot resume"
+    assert (close.event, close.data) == ("close", "closed")
+    second = answer(Request("GET", EVENTS, f"{run}.end"), Html())
+    assert (second.status, second.headers) == (200, HEADERS)
+    assert sse.Decoder().feed(second.body) == [sse.Event("closed", event="close")]
 
 
 @browser_wires

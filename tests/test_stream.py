@@ -1138,6 +1138,26 @@ async def test_aprime_raises_what_the_source_raised(kind):
 
 
 @every_pairing
+def test_where_a_reader_would_ask_again_an_early_failure_is_told_in_the_stream(pairing):
+    options = {"host": Host(run_id="r"), "keep_alive": None if pairing.inline else 15}
+    stream = TokenStream(pairing.source(SourceBroke("x")), "html", **options)
+
+    async def main():
+        assert await stream.aprime() is None
+        return await aread_all(stream)
+
+    if pairing.reads_async:
+        read = asyncio.run(main())
+    else:
+        assert stream.prime() is None
+        read = read_all(stream)
+    assert read == (
+        b"id: r.end\nevent: error\ndata: generation failed\n\nevent: close\ndata: closed\n\n"
+    )
+    assert (stream.result.outcome, type(stream.result.error)) == ("failed", SourceBroke)
+
+
+@every_pairing
 @pytest.mark.parametrize("bad", [lambda: None, lambda: iter([7])], ids=["no source", "no part"])
 def test_prime_raises_usage_errors(pairing, bad):
     stream = TokenStream(bad, keep_alive=None if pairing.inline else 15)

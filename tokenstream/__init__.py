@@ -20,8 +20,10 @@ from .result import Outcome, Result
 from .signals import drain_on_signal
 from .stream import TokenStream
 from .wires import (
+    AGUI,
     AISDK,
     Anthropic,
+    Html,
     Json,
     OpenAIChat,
     OpenAICompletions,
@@ -32,11 +34,13 @@ from .wires import (
 )
 
 __all__ = [
+    "AGUI",
     "AISDK",
     "Anthropic",
     "Data",
     "Finish",
     "FinishReason",
+    "Html",
     "Interruptible",
     "Json",
     "OpenAIChat",

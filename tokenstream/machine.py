@@ -95,6 +95,9 @@ class Machine:
     wire: what encodes. run_id: where given, the first event carries it as its
     id and the terminal `<run_id>.end`, so that a browser's EventSource can be
     told to stop when it reconnects. on_error: exception -> public message.
+
+    in_band: whether even a failure before the first part is told in the stream, since
+    a reader would answer an HTTP error by starting the source again.
     """
 
     __slots__ = (
@@ -111,6 +114,7 @@ class Machine:
         "_pieces",
         "_run_id",
         "gathered",
+        "in_band",
         "parts",
         "state",
     )
@@ -128,6 +132,7 @@ class Machine:
         self._run_id = run_id
         self._id_due = run_id is not None
         self._has_ids = self._id_due
+        self.in_band = self._id_due and bool(wire.closing)
         self._on_error = on_error or public_message
         self._pieces: TextPieces | None = None
         self._chunks: Chunks | None = None

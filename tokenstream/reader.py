@@ -448,11 +448,8 @@ class Reader:
 
     def _has_failed_early(self) -> bool:
         pump = self.pump
-        return (
-            pump.ended
-            and not self._machine.parts
-            and (pump.error is not None or pump.response is not None)
-        )
+        failed = pump.error is not None and not self._machine.in_band
+        return pump.ended and not self._machine.parts and (failed or pump.response is not None)
 
     def _primed(self) -> object | None:
         self._schedule.wrote(self._clock.now())

@@ -38,7 +38,7 @@ REASONS: Mapping[str, Mapping[FinishReason, str]] = MappingProxyType(
     }
 )
 """By protocol: what each of our reasons is called there. Where there is no line, as on AG-UI,
-a reason has no place."""
+the protocol has no words of its own."""
 
 # What a protocol says in several words, or by a word that is also another's.
 _MORE: Mapping[str, FinishReason] = {

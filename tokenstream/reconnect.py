@@ -8,7 +8,8 @@ stream carries `id: <run>` and its terminal `id: <run>.end`:
   error event whose id is `<run>.end`, so that it stops next time;
 - `Last-Event-ID: <run>.end` has seen the end: 204. "HTTP 204 No Content
   response code" is how a server tells a browser to stop reconnecting
-  (HTML Living Standard, 9.2.1).
+  (HTML Living Standard, 9.2.1). htmx makes a new EventSource then, with no id:
+  on its wire, 200 and the event that it closes on.
 
 No source is started for either. Neutral: an adapter makes its framework's
 response of an `Answer`.
@@ -82,6 +83,8 @@ def answer(request: Request, wire: Wire, on_reconnect: OnReconnect = "refuse") -
     if not _has_ids(request, wire, on_reconnect) or not request.last_event_id:
         return None
     if request.last_event_id.endswith(END_SUFFIX):
+        if wire.closing:
+            return Answer(200, {**HEADERS, **wire.headers}, wire.closing)
         return Answer(204, {"Cache-Control": HEADERS["Cache-Control"]}, b"")
     # An id that is not ours is hostile, or another server's: never echoed.
     known = _RUN.fullmatch(request.last_event_id)

@@ -160,6 +160,29 @@ async def test_an_event_source_gets_ids_and_is_stopped_when_it_comes_back(wire: 
     assert not source.started.is_set()
 
 
+async def test_html_tells_an_event_source_of_an_early_failure_in_the_stream(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # htmx would take an HTTP error for a reason to ask again.
+    results: list[Any] = []
+    source = AsyncScriptedSource(LookupError("secret"))
+    async with serving(source, "html", on_finish=results.append) as http:
+        response = await http.get("/", headers=EVENTS)
+    error, close = read_stream(response).read().events
+    assert (response.status_code, error.event, close.event) == (200, "error", "close")
+    assert error.data == "generation failed"
+    assert (error.id or "").endswith(".end")
+    assert [result.outcome for result in results] == ["failed"]
+    [record] = [record for record in caplog.records if record.name == "tokenstream"]
+    assert record.exc_info is not None
+
+
+async def test_html_answers_a_post_with_an_http_error() -> None:
+    with pytest.raises(LookupError, match="no model"):
+        async with serving(AsyncScriptedSource(LookupError("no model")), "html") as http:
+            await http.post("/")
+
+
 async def test_a_hostile_last_event_id_is_never_echoed() -> None:
     async with serving(ScriptedSource("a")) as http:
         response = await http.get("/", headers={"last-event-id": "x" * 500})
@@ -410,7 +433,7 @@ async def test_context_variables_reach_the_source() -> None:
 
 
 def test_bad_options_are_errors_where_they_are_written() -> None:
-    with pytest.raises(UnknownWire, match="json, text, openai-chat"):
+    with pytest.raises(UnknownWire, match="json, text"):
         TokenStreamResponse(["a"], "jsonl")
     with pytest.raises(UnknownWire):
         token_stream(wire="jsonl")(lambda scope, receive: None)

@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tokenstream import sse
+import pytest
+
+from tokenstream import WireName, sse
 from tokenstream.asgi import Message, Receive, Scope, Send, request_of, send_whole
 from tokenstream.reconnect import Answer
 from tokenstream.testing import WAIT, AsyncScriptedSource
@@ -35,12 +37,13 @@ class EventsApp:
     """A page with an EventSource, its endpoint, and what the endpoint was asked and answered."""
 
     source: AsyncScriptedSource
+    wire: WireName
     last_event_ids: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     runs: int = 0
 
     def __post_init__(self) -> None:
-        @token_stream("json")
+        @token_stream(self.wire)
         async def events(scope: Scope, receive: Receive) -> object:
             self.runs += 1
             return self.source
@@ -79,10 +82,19 @@ def wait_for(page: Page, count: int) -> None:
     page.wait_for_function("count => seen.length >= count", arg=count)
 
 
-def test_comes_back_once_after_the_end_and_stops_for_good(page: Page) -> None:
+WIRES = pytest.mark.parametrize("wire", ["json", "text"])
+
+
+def told(wire: WireName, key: str, text: str) -> str:
+    """The data of an event."""
+    return json.dumps({key: text}, separators=(",", ":")) if wire == "json" else text
+
+
+@WIRES
+def test_comes_back_once_after_the_end_and_stops_for_good(page: Page, wire: WireName) -> None:
     # `retry` is how long the browser waits before it comes back.
     source = AsyncScriptedSource(sse.Event("first", retry=20), WAIT, "second")
-    app = EventsApp(source)
+    app = EventsApp(source, wire)
     with serve(app) as server:
         page.goto(server.url)
         wait_for(page, 1)
@@ -93,16 +105,17 @@ def test_comes_back_once_after_the_end_and_stops_for_good(page: Page) -> None:
         run = first["lastEventId"]
         assert first["data"] == "first"
         assert len(run) >= 16
-        assert json.loads(second["data"]) == {"token": "second"}
+        assert second["data"] == told(wire, "token", "second")
         assert (end["data"], end["lastEventId"]) == ("[DONE]", f"{run}.end")
         assert app.last_event_ids == ["", f"{run}.end"]
         assert app.statuses == [200, 204]
         assert app.runs == 1
 
 
-def test_lost_connection_gets_the_error_and_never_a_second_run(page: Page) -> None:
+@WIRES
+def test_lost_connection_gets_the_error_and_never_a_second_run(page: Page, wire: WireName) -> None:
     source = AsyncScriptedSource(sse.Event("first", retry=20), WAIT, "never")
-    app = EventsApp(source)
+    app = EventsApp(source, wire)
     with serve(app) as server, Relay(server.url) as relay:
         page.goto(relay.url)
         wait_for(page, 1)
@@ -111,7 +124,7 @@ def test_lost_connection_gets_the_error_and_never_a_second_run(page: Page) -> No
         wait_until_closed(page)
         first, lost = seen(page)
         run = first["lastEventId"]
-        assert json.loads(lost["error"]) == {"error": "connection lost, cannot resume"}
+        assert lost["error"] == told(wire, "error", "connection lost, cannot resume")
         assert lost["lastEventId"] == f"{run}.end"
         assert app.last_event_ids == ["", run, f"{run}.end"]
         assert app.statuses == [200, 200, 204]
@@ -119,14 +132,15 @@ def test_lost_connection_gets_the_error_and_never_a_second_run(page: Page) -> No
         assert source.yielded == 1
 
 
-def test_failure_stops_it_too(page: Page) -> None:
+@WIRES
+def test_failure_stops_it_too(page: Page, wire: WireName) -> None:
     source = AsyncScriptedSource(sse.Event("first", retry=20), RuntimeError("secret"))
-    app = EventsApp(source)
+    app = EventsApp(source, wire)
     with serve(app) as server:
         page.goto(server.url)
         wait_until_closed(page)
         first, failed = seen(page)
-        assert json.loads(failed["error"]) == {"error": "generation failed"}
+        assert failed["error"] == told(wire, "error", "generation failed")
         assert app.last_event_ids == ["", f"{first['lastEventId']}.end"]
         assert app.statuses == [200, 204]
         assert app.runs == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..needs import missing, need_program
 
-__all__ = ["run_node"]
+__all__ = ["node_prints", "run_node"]
 
 FOLDER = Path(__file__).parent / "node"
 
@@ -23,16 +23,26 @@ def run_node(script: str, *arguments: object, **environment: str) -> Any:
 
     arguments: passed as they print. A script that fails fails the test, with its output.
     """
+    return json.loads(_output(FOLDER / script, *map(str, arguments), **environment))
+
+
+def node_prints(code: str) -> str:
+    """Return what a module prints that finds its packages where the scripts do."""
+    return _output("--input-type=module", "--eval", code)
+
+
+def _output(*arguments: str | Path, **environment: str) -> str:
     done = subprocess.run(
-        [_node(), FOLDER / script, *map(str, arguments)],
+        [_node(), *arguments],
         capture_output=True,
         text=True,
         timeout=SECONDS,
         env={**os.environ, **environment},
+        cwd=FOLDER,
         check=False,
     )
-    assert done.returncode == 0, f"{script} ended with {done.returncode}:\n{done.stderr}"
-    return json.loads(done.stdout)
+    assert done.returncode == 0, f"Node ended with {done.returncode}:\n{done.stderr}"
+    return done.stdout
 
 
 def _node() -> Path:

@@ -39,6 +39,7 @@ from tokenstream.wires.base import json_ascii
 
 from ..cases import SourceBroke
 from ..wires.strategies import decoded, normal, paired
+from ..wires.test_html import Shown
 from .strategies import HOSTILE, MANY, pieces
 
 KEEP_ALIVE = object()
@@ -144,8 +145,8 @@ def ended(machine: Machine, script: Script) -> bytes:
 def meant(value: Any, texts: dict[str, str]) -> Any:
     """Put the texts where their words are."""
     match value:
-        case str() if value.startswith('{"word'):  # JSON that is text itself
-            return json_ascii(meant(json.loads(value), texts))
+        case str() if (inner := inner_json(value)) is not None:
+            return json_ascii(meant(inner, texts))
         case str():
             return paired(re.sub("word[0-9]+end", lambda found: texts[found[0]], value))
         case dict():
@@ -153,6 +154,14 @@ def meant(value: Any, texts: dict[str, str]) -> Any:
         case list():
             return [meant(it, texts) for it in value]
     return value
+
+
+def inner_json(text: str) -> Any:
+    """What a tool gave is JSON inside of JSON on most wires."""
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else None
+    except ValueError:
+        return None
 
 
 def meant_event(event: sse.Event, texts: dict[str, str]) -> tuple[object, ...]:
@@ -172,7 +181,7 @@ def data_of(event: sse.Event, texts: dict[str, str]) -> object:
 
 def is_escaped(wire: Wire) -> bool:
     """Whether a token is JSON on it, so that an event is an event and its text any text."""
-    (*_, event) = decoded(wire.begin().text("word"))
+    *_, event = decoded(wire.begin().text("word"))
     return event.data.startswith("{")
 
 
@@ -202,6 +211,34 @@ def check_plain(read: list[sse.Event], harmless: list[sse.Event], texts: dict[st
     ids = [event.id for event in read if event.event is None and event.id is not None]
     assert ids in ([], ["run"])
     assert all(event.retry is None for event in read)
+
+
+def check_html(read: list[sse.Event], harmless: list[sse.Event], texts: dict[str, str]) -> None:
+    """What a page shows is the text; the app's own events are its own HTML, as they are."""
+    own = {"error": shown, "close": str, None: shown}
+    for events in (read, harmless):
+        assert events[-1].event == "close"
+        assert [it.data for it in events if it.event == "close"] == [events[-1].data]
+    told = [it.data for it in read if it.event is None]
+    tokens = "".join(it.data for it in harmless if it.event is None)
+    assert "[DONE]" not in told
+    assert shown("".join(told)) == in_a_page(meant(shown(tokens), texts))
+    others = [it for it in read if it.event is not None]
+    twins = [it for it in harmless if it.event is not None]
+    assert len(others) == len(twins)
+    for event, twin in zip(others, twins, strict=True):
+        as_read = own.get(twin.event, normal)
+        assert as_read(event.data) == in_a_page(meant(as_read(twin.data), texts), as_read is shown)
+        assert (event.event, event.id) == (put(twin.event, texts), put(twin.id, texts))
+    assert [it.id for it in read if it.event is None and it.id is not None] in ([], ["run"])
+
+
+def shown(html: str) -> str:
+    return Shown(html).text
+
+
+def in_a_page(text: str, is_shown: bool = True) -> str:
+    return normal(text).replace("\0", "\ufffd") if is_shown else normal(text)
 
 
 def seen_by_httpx_sse(chunks: list[bytes]) -> list[tuple[object, ...]]:
@@ -234,6 +271,9 @@ def script(*parts: tuple[str, tuple[str, ...]], error: str = "x", fails: bool = 
     return Script(made, {"text": word("\n\n"), "error": word(error)}, fails, "run", texts)
 
 
+CHECKS = {"html": check_html}
+
+
 @pytest.mark.parametrize("name", get_args(WireName))
 @MANY
 @given(scripts(), st.lists(st.integers(0, 10**6), max_size=10))
@@ -247,7 +287,7 @@ def test_what_is_read_is_what_was_meant(name, script, cuts):
     frames = frames_of(wire, script, hostile=True)
     read = decoded(frames)
     harmless = decoded(frames_of(wire, script, hostile=False))
-    check = check_escaped if is_escaped(wire) else check_plain
+    check = CHECKS.get(name) or (check_escaped if is_escaped(wire) else check_plain)
     check(read, harmless, script.texts)
     assert seen_by_httpx_sse(pieces(frames, cuts)) == as_httpx_sse_says_it(read)
     assert b"\r" not in frames

@@ -34,6 +34,8 @@ PARTS = (
 # The last can't tell at its end what it was given.
 WIRES = [*map(find_wire, get_args(WireName)), OpenAIChat(include_usage=True)]
 
+DONE = ("[DONE]", '"RUN_FINISHED"')
+
 
 class Machines(RuleBasedStateMachine):
     """A machine, and what has been told to it."""

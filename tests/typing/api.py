@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
 from tokenstream import (
+    AGUI,
     AISDK,
     Anthropic,
     Data,
     Finish,
+    Html,
     Json,
     OpenAIChat,
     OpenAICompletions,
@@ -139,11 +141,13 @@ async def told_to_end() -> None:
 wires: list[Wire] = [
     Json(),
     Text(),
+    Html(),
     OpenAIChat(),
     OpenAICompletions(),
     OpenAIResponses(),
     Anthropic(),
     AISDK(),
+    AGUI(),
 ]
 
 

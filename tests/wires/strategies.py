@@ -20,6 +20,7 @@ BREAKERS = [
     *("\n", "\r", "\r\n", "\n\n", ":", " ", "\0", "\ufeff", "\x85", "\u2028", "\ud800", "\udc00"),
     *("data: [DONE]", "data: x", "id: 1", "event: error", "[DONE]", "é", "👩‍💻"),
     *('"', "\\", "}", "]}"),
+    *("<b>", "&", "&lt;"),
 ]
 TEXTS = (
     st.text(st.characters(), max_size=20)
@@ -52,4 +53,5 @@ def ending(event: sse.Event) -> str | None:
         kind = json.loads(event.data).get("type", event.event)
         # An ordinary end, too: it says that the model was cut short, not the stream.
         return "response.completed" if kind == "response.incomplete" else kind
-    return event.event or event.data
+    # htmx closes on one event, whatever the end was.
+    return event.data if event.event == "close" else event.event or event.data

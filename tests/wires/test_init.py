@@ -7,8 +7,10 @@ from typing import get_args
 import pytest
 
 from tokenstream import (
+    AGUI,
     AISDK,
     Anthropic,
+    Html,
     Json,
     OpenAIChat,
     OpenAICompletions,
@@ -26,11 +28,13 @@ from tokenstream.wires import find_wire
     [
         ("json", Json),
         ("text", Text),
+        ("html", Html),
         ("openai-chat", OpenAIChat),
         ("openai-completions", OpenAICompletions),
         ("openai-responses", OpenAIResponses),
         ("anthropic", Anthropic),
         ("ai-sdk", AISDK),
+        ("ag-ui", AGUI),
     ],
 )
 def test_by_name(name, kind):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .ag_ui import AGUI
 from .ai_sdk import AISDK
 from .anthropic import Anthropic
 from .base import Document, Encoder, Wire
 from .collect import acollect, collect
+from .html import Html
 from .json import Json
 from .names import WireName, find_wire
 from .openai_chat import OpenAIChat
@@ -18,11 +20,13 @@ from .request import ChatRequest, json_object
 from .text import Text
 
 __all__ = [
+    "AGUI",
     "AISDK",
     "Anthropic",
     "ChatRequest",
     "Document",
     "Encoder",
+    "Html",
     "Json",
     "OpenAIChat",
     "OpenAICompletions",

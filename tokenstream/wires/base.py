@@ -47,11 +47,15 @@ class Wire:
     name: the name it is known by.
     event_source: whether a browser's EventSource reads it, so that ids are
         worth sending: they stop its reconnects.
+    closing: what closes a reader for good, on a protocol whose clients start anew after
+        any answer but a stream. There a reader that comes back after the end gets it, not
+        a 204, and a failure before the first part is told in the stream where ids are on.
     headers: what this protocol adds to the response's headers.
     """
 
     name: ClassVar[str]
     event_source: ClassVar[bool] = False
+    closing: ClassVar[bytes] = b""
     headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def begin(self) -> Encoder:

@@ -6,9 +6,11 @@ from typing import Literal, TypeAlias
 
 from ..errors import InvalidOption, UnknownWire
 from ..shown import shown
+from .ag_ui import AGUI
 from .ai_sdk import AISDK
 from .anthropic import Anthropic
 from .base import Wire
+from .html import Html
 from .json import Json
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
@@ -20,11 +22,13 @@ __all__ = ["WireName", "find_wire"]
 WireName: TypeAlias = Literal[
     "json",
     "text",
+    "html",
     "openai-chat",
     "openai-completions",
     "openai-responses",
     "anthropic",
     "ai-sdk",
+    "ag-ui",
 ]
 
 _WIRES: dict[str, Wire] = {
@@ -32,11 +36,13 @@ _WIRES: dict[str, Wire] = {
     for wire in (
         Json(),
         Text(),
+        Html(),
         OpenAIChat(),
         OpenAICompletions(),
         OpenAIResponses(),
         Anthropic(),
         AISDK(),
+        AGUI(),
     )
 }
 
