@@ -45,7 +45,7 @@ class _WholeEncoder(Encoder):
         return json_ascii(self._wire.document(self._reply)).encode("ascii")
 
     def error(self, message: str) -> bytes:
-        return self._wire.refusal(500, message).body
+        return b""  # it is told by an HTTP status: nothing has been sent
 
     def keep_alive(self) -> bytes:
         return b""  # the status is still to be told
