@@ -6,11 +6,11 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from .errors import BadRequest, BodyTooLarge
-from .headers import merged
+from .headers import check_headers, merged
 from .machine import message_for
 from .reconnect import Answer
 from .refusal import known_refusal, refusal, refuse
@@ -21,6 +21,7 @@ from .wires.whole import Whole
 
 __all__ = [
     "BODY_LIMIT",
+    "READER_LEFT",
     "AnswerChat",
     "Chat",
     "Told",
@@ -56,14 +57,14 @@ class Chat:
 
     wire: how it is asked and answers. answer: what makes the source.
     headers: the app's own, for every answer. on_error: see `TokenStream`.
-    told: what the framework makes of its own exceptions.
+    told: what the framework makes of its own exceptions, None for another.
 
     Raises `InvalidOption` for a wire that has no request.
     """
 
     wire: Wire
     answer: AnswerChat
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     on_error: Callable[[BaseException], str] | None = None
     told: Callable[[BaseException], Told | None] = _untold
 
@@ -112,7 +113,7 @@ class Chat:
         if (told := self.told(error)) is None:
             return None
         status, message, headers = told
-        return refuse(self.wire, status, message, headers=merged(self.headers or {}, headers))
+        return refuse(self.wire, status, message, headers=merged(self.headers, headers))
 
     def _failed(self, error: BaseException) -> Answer:
         return refuse(self.wire, 500, message_for(error, self.on_error), headers=self.headers)
@@ -125,8 +126,9 @@ def chat_of(
     told: Callable[[BaseException], Told | None] = _untold,
 ) -> Chat:
     """Return the endpoint of an adapter's arguments. Raises `UnknownWire` and `InvalidOption`."""
-    headers, on_error = options.get("headers"), options.get("on_error")
-    return Chat(find_wire(wire), answer, headers, on_error, told)
+    headers = dict(options.get("headers") or ())
+    check_headers(headers)
+    return Chat(find_wire(wire), answer, headers, options.get("on_error"), told)
 
 
 def whole_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,10 +161,8 @@ def check_size(size: int | None) -> None:
 
 def read_limited(read: Callable[[int], bytes]) -> bytes:
     """Return all that `read` gives. Raises `BodyTooLarge` past `BODY_LIMIT`."""
-    pieces: list[bytes] = []
-    size = 0
+    body = bytearray()
     while piece := read(1 << 16):
-        size += len(piece)
-        check_size(size)
-        pieces.append(piece)
-    return b"".join(pieces)
+        body += piece
+        check_size(len(body))
+    return bytes(body)
