@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Encoder, Wire, json_ascii
+from .base import Document, Encoder, Wire, json_ascii
 from .reply import Reply
 
 __all__ = ["Whole"]
@@ -24,6 +24,10 @@ class Whole(Wire):
     def begin(self) -> Encoder:
         """Return the encoder of one reply."""
         return _WholeEncoder(self.of)
+
+    def refusal(self, status: int, message: str, field: str | None = None) -> Document:
+        """Return the error body of `of`."""
+        return self.of.refusal(status, message, field)
 
 
 class _WholeEncoder(Encoder):
