@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import flask
 import httpx
 import pytest
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import PermissionDenied
 from django.core.wsgi import get_wsgi_application
@@ -33,6 +36,8 @@ from tokenstream.errors import InvalidOption, PromptTooLong, UnknownWire, Upstre
 from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, read_stream
 from tokenstream.testing.transport import ASGITransport
 from tokenstream.wires import ChatRequest
+
+from ..pairings import until
 
 SECRET = "internal-name-3f1"
 MODELS = ("m", "owner/small")
@@ -557,6 +562,34 @@ def test_what_flask_lends(settings: Any, stream: bool) -> None:
     assert torn == [None]
 
 
+def test_flask_lends_it_to_a_source_that_outlasts_its_reader(settings: Any) -> None:
+    left, gate, is_over = threading.Event(), threading.Event(), threading.Event()
+    seen: list[object] = []
+    torn: list[object] = []
+
+    def source() -> Iterator[str]:
+        yield "a"
+        left.set()
+        gate.wait(20)
+        seen.append((flask.g.user, len(torn)))
+        yield "b"
+
+    site = Flask(settings)
+    site.serve(lambda ask: source(), on_finish=lambda result: is_over.set())
+    site.app.before_request(lambda: setattr(flask.g, "user", "ann"))
+    site.app.teardown_request(torn.append)
+    response = site.app.test_client().post(
+        "/v1/chat/completions",
+        json={"messages": [{"role": "user", "content": "hi"}]},
+        environ_overrides={"waitress.client_disconnected": left.is_set},
+    )
+    assert (response.status_code, response.data) == (499, b"")
+    gate.set()
+    assert is_over.wait(20)
+    until(lambda: torn)
+    assert (seen, len(torn)) == ([("ann", 0)], 1)
+
+
 @both
 def test_flasks_config_has_the_defaults(settings: Any, stream: bool) -> None:
     site = Flask(settings)
@@ -575,6 +608,34 @@ def test_without_csrf_exempt_django_asks_for_its_token(
     endpoint = site.package.chat_endpoint("openai-chat", hello)
     settings.ROOT_URLCONF = (path("v1/chat/completions", endpoint),)
     assert site.post(stream=stream).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["django-wsgi", "django-asgi"])
+@both
+def test_djangos_decorators_and_user(settings: Any, name: str, stream: bool) -> None:
+    site = SITES[name](settings)
+    users: list[object] = []
+
+    def answer(ask: ChatRequest) -> list[str]:
+        users.append(ask.request.user)
+        return ["a"]
+
+    site.serve(answer)
+    guarded = login_required(site.package.chat_endpoint("openai-chat", answer, release_db=True))
+    ann = User(username="ann")
+
+    def as_ann(view: Any) -> Any:
+        def signed_in(request: Any) -> Any:
+            request.user = ann
+            return view(request)
+
+        return signed_in
+
+    settings.ROOT_URLCONF = (path("v1/chat/completions", csrf_exempt(guarded)),)
+    assert site.post(stream=stream).status_code == 302
+    settings.ROOT_URLCONF = (path("v1/chat/completions", csrf_exempt(as_ann(guarded))),)
+    assert site.post(stream=stream).status_code == 200
+    assert users == [ann]
 
 
 # Models.
