@@ -321,6 +321,17 @@ def test_a_finished_response_is_sent_as_it_is(site: Site, stream: bool, is_async
     assert (response.status_code, response.json()) == (402, {"own": 1})
 
 
+def test_a_finished_response_instead_of_a_whole_reply_may_take_its_time(site: Site) -> None:
+    make = FINISHED[site.name.partition("-")[0]]
+
+    async def answer(ask: ChatRequest) -> Any:
+        await asyncio.sleep(0.01)
+        return make()
+
+    site.serve(answer, prime=0)
+    assert site.post(stream=False).status_code == 402
+
+
 # What it refuses.
 
 
