@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
-from tokenstream import Finish, OpenAIChat, TokenStream
+import pytest
+
+from tokenstream import Data, Finish, OpenAIChat, TokenStream, ToolResult
+from tokenstream.errors import UnsupportedPart
 from tokenstream.machine import Machine
+from tokenstream.sse import Event
 from tokenstream.wires.whole import Whole
 
 WHOLE = Whole(OpenAIChat(model="m", id="i", created=5))
@@ -23,6 +27,12 @@ def test_a_failure_sends_nothing():
     machine = Machine(WHOLE)
     machine.part("Hel")
     assert machine.fail(LookupError("secret")) == b""
+
+
+@pytest.mark.parametrize("part", [Data("n", 1), ToolResult("c", 1), Event("e")], ids=str)
+def test_what_its_wire_has_no_place_for_is_refused_as_in_a_stream(part):
+    with pytest.raises(UnsupportedPart, match="'openai-chat' has no place"):
+        Machine(WHOLE).part(part)
 
 
 def test_its_bytes_are_counted():

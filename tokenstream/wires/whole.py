@@ -35,6 +35,7 @@ class _WholeEncoder(Encoder):
         super().__init__()
         self.wire = wire.name
         self._wire = wire
+        self._stream = wire.begin()
         self._reply = Reply()
 
     def text(self, text: str) -> bytes:
@@ -42,6 +43,7 @@ class _WholeEncoder(Encoder):
         return b""
 
     def part(self, part: object) -> bytes:
+        self._stream.part(part)  # what a stream has no place for is refused here, too
         self._reply.add(part)
         return b""
 
