@@ -33,6 +33,7 @@ FLOORS: list[set[str]] = [
     {"reconnect", "views"},
     {"refusal"},
     {"chat"},
+    {"models"},
     {"asgi", "wsgi", "warn", "replay"},
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}

@@ -265,7 +265,7 @@ def test_seconds_that_mean_nothing(name, value):
         TokenStream([], **{name: value})
 
 
-@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), None, "1"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "1"])
 def test_a_prime_that_means_nothing(value):
     with pytest.raises(errors.InvalidOption, match=r"prime=.*give seconds, 0 for not to wait"):
         TokenStream([], prime=value)
@@ -1221,6 +1221,23 @@ def test_prime_expires(kind, fake_clock):
     assert primed.wait(10)
     source.release()
     assert read_all(stream) == FAILED
+
+
+@BOTH_SOURCES
+def test_prime_none_waits_as_long_as_the_source_may_take(kind, fake_clock):
+    source = kind(WAIT, "a")
+    stream = TokenStream(source, prime=None, source_timeout=None)
+    primed = threading.Event()
+    thread = threading.Thread(target=lambda: (stream.prime(), primed.set()))
+    thread.start()
+    assert source.started.wait(10)
+    until(lambda: stream._reader.pump.inbox.reader is not None)
+    fake_clock.advance(10**6)
+    assert not primed.is_set()
+    source.release()
+    assert primed.wait(10)
+    thread.join()
+    assert read_all(stream) == token("a") + DONE
 
 
 @BOTH_SOURCES

@@ -10,18 +10,22 @@ import functools
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias
 
 from . import process
 from .errors import BodyDropped, BodyTooLarge, ReaderLeft
 from .reconnect import Answer, Request
+from .refusal import refusal
+from .result import Result
 from .stream import TokenStream
 
 __all__ = [
     "App",
     "Message",
     "Receive",
+    "Refused",
     "Scope",
     "Send",
     "Watch",
@@ -29,6 +33,7 @@ __all__ = [
     "read_body",
     "request_of",
     "respond",
+    "respond_whole",
     "send_whole",
 ]
 
@@ -39,6 +44,8 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Refused: TypeAlias = Callable[[Exception], Answer | None]
+"""What a reader gets for an error before its reply; None: it is raised."""
 
 BODY_BUFFER = 1 << 16
 """Bytes of the request's body that the watch holds for a handler that has not read them."""
@@ -216,27 +223,57 @@ def request_of(scope: Scope) -> Request:
 
 async def send_whole(send: Send, answer: Answer) -> None:
     """Send a response that is no stream."""
-    await send(_start(answer.status, answer.headers))
+    length = {"Content-Length": str(len(answer.body))} if answer.body else {}
+    await send(_start(answer.status, {**answer.headers, **length}))
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
 async def respond(
-    stream: TokenStream, watch: Watch, send: Send, *, status: int, headers: Mapping[str, str]
+    stream: TokenStream,
+    watch: Watch,
+    send: Send,
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    refused: Refused | None = None,
 ) -> object | None:
     """Send the stream as a response, from its first part to `on_finish`.
 
     Waits for the first part before the status goes out: what the source raises
-    until then is raised here. Returns None, or the finished response that the
-    source returned instead, of which nothing is sent.
+    until then is answered as `refused` has it (`refusal`), or raised here. Returns
+    None, or the finished response that the source returned instead, of which
+    nothing is sent.
     """
     stream.byte_limit = byte_limit()
     watch.when_left(stream.leave)
     try:
-        if (response := await _primed(stream, watch)) is not None:
-            return response
+        if (over := await _primed(stream, watch, send, refused)) is not None:
+            return over.response
         watch.drop_body()
         if not watch.left:
             await _send_stream(stream, watch, send, status, headers)
+    finally:
+        await stream.aclose()
+    return None
+
+
+async def respond_whole(
+    stream: TokenStream,
+    watch: Watch,
+    send: Send,
+    *,
+    whole: Callable[[Result | None, bytes], Answer],
+    refused: Refused,
+) -> object | None:
+    """Read the stream to its end, and send what `whole` makes of it; else do as `respond`."""
+    watch.when_left(stream.leave)
+    try:
+        if (over := await _primed(stream, watch, send, refused)) is not None:
+            return over.response
+        watch.drop_body()
+        body = b"".join([chunk async for chunk in stream])
+        if not watch.left:
+            await send_whole(send, whole(stream.result, body))
     finally:
         await stream.aclose()
     return None
@@ -263,15 +300,29 @@ async def _send_stream(
         stream.leave(unsent=True)
 
 
-async def _primed(stream: TokenStream, watch: Watch) -> object | None:
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """There is no stream. response: the finished one that the source returned, if it did."""
+
+    response: object | None = None
+
+
+async def _primed(
+    stream: TokenStream, watch: Watch, send: Send, refused: Refused | None
+) -> _Over | None:
     try:
-        return await stream.aprime()
-    except Exception:
-        if not watch.left:
+        response = await stream.aprime()
+    except Exception as error:
+        if watch.left:
+            # Nobody is there to be told, and a server would log it as its app's error.
+            log.debug("the source failed when the reader had left", exc_info=True)
+            return _Over()
+        answer = refusal(error, stream.wire) if refused is None else refused(error)
+        if answer is None:
             raise
-        # Nobody is there to be told, and a server would log it as its app's error.
-        log.debug("the source failed when the reader had left", exc_info=True)
-        return None
+        await send_whole(send, answer)
+        return _Over()
+    return None if response is None else _Over(response)
 
 
 def _start(status: int, headers: Mapping[str, str]) -> Message:

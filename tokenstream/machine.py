@@ -21,7 +21,7 @@ from .shown import shown, type_name
 from .sse import Event
 from .wires.base import Encoder, Wire
 
-__all__ = ["END_SUFFIX", "Gathered", "Machine", "State", "public_message"]
+__all__ = ["END_SUFFIX", "Gathered", "Machine", "State", "message_for", "public_message"]
 
 log = logging.getLogger("tokenstream")
 
@@ -50,6 +50,31 @@ def public_message(error: BaseException) -> str:
             return "the server is shutting down"
         case _:
             return "generation failed"
+
+
+def message_for(error: BaseException, on_error: Callable[[BaseException], str] | None) -> str:
+    """Return what a reader is told of `error` where the app has words of its own for it.
+
+    Raises nothing: an `on_error` that raises, or returns no text, is logged.
+    """
+    if on_error is None:
+        return public_message(error)
+    try:
+        message = on_error(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # SystemExit, say, which would end a loop that streams share
+        log.exception("on_error raised: the reader gets the default message")
+        return public_message(error)
+    if isinstance(message, str):
+        return str.__str__(message)
+    log.error(
+        "on_error returned %s, not a str: the reader gets the default message",
+        type_name(message),
+    )
+    if inspect.iscoroutine(message):
+        message.close()  # it would complain that it was never awaited
+    return public_message(error)
 
 
 @dataclass(slots=True)
@@ -133,7 +158,7 @@ class Machine:
         self._id_due = run_id is not None
         self._has_ids = self._id_due
         self.in_band = self._id_due and bool(wire.closing)
-        self._on_error = on_error or public_message
+        self._on_error = on_error
         self._pieces: TextPieces | None = None
         self._chunks: Chunks | None = None
         self._kept = b""  # made of a batch before the wire raised in the middle of it
@@ -221,7 +246,8 @@ class Machine:
         self._close()
         tail = self._with_id(self._kept + self._last_character())
         try:
-            return tail + self._with_end_id(self._encoder.failure(self._message(error), error))
+            message = message_for(error, self._on_error)
+            return tail + self._with_end_id(self._encoder.failure(message, error))
         except Exception:
             log.exception("the wire's error frame raised: the stream ends with no terminal")
             return tail
@@ -300,21 +326,3 @@ class Machine:
         if self._run_id is None:
             return frames
         return f"id: {self._run_id}{END_SUFFIX}\n".encode("ascii") + frames
-
-    def _message(self, error: BaseException) -> str:
-        try:
-            message = self._on_error(error)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # SystemExit, say, which would end a loop that streams share
-            log.exception("on_error raised: the reader gets the default message")
-            return public_message(error)
-        if isinstance(message, str):
-            return str.__str__(message)
-        log.error(
-            "on_error returned %s, not a str: the reader gets the default message",
-            type_name(message),
-        )
-        if inspect.iscoroutine(message):
-            message.close()  # it would complain that it was never awaited
-        return public_message(error)

@@ -2,41 +2,96 @@
 
 from __future__ import annotations
 
-from .errors import BadRequest, BodyTooLarge, PromptTooLong, SourceTimeout, UpstreamError
+import logging
+import re
+from collections.abc import Mapping
+
+from .errors import (
+    BadRequest,
+    BodyTooLarge,
+    DurationExceeded,
+    PromptTooLong,
+    ServerShutdown,
+    SourceError,
+    SourceTimeout,
+    UpstreamError,
+)
+from .headers import merged
+from .machine import public_message
 from .reconnect import Answer
+from .shown import type_name
 from .wires import Wire
 
-__all__ = ["refusal"]
+__all__ = ["known_refusal", "refusal", "refuse"]
+
+log = logging.getLogger("tokenstream")
 
 
-def refusal(error: BaseException, wire: Wire) -> Answer | None:
+def refusal(
+    error: BaseException, wire: Wire, headers: Mapping[str, str] | None = None
+) -> Answer | None:
     """Return what a reader gets for `error` before its stream has begun, in the wire's own shape.
 
-    None for an error that says nothing to a reader: it goes the framework's own way.
+    headers: the app's own, which go along.
+
+    None for an error that says nothing to a reader: it goes the framework's own way, and
+    is logged there. What the source has done is logged here.
     """
+    answer = known_refusal(error, wire, headers)
+    if answer is not None and isinstance(error, SourceError):
+        log.warning(
+            "answered with %d before the first part: %s",
+            answer.status,
+            type_name(error),
+            exc_info=error,
+        )
+    return answer
+
+
+def known_refusal(
+    error: BaseException, wire: Wire, headers: Mapping[str, str] | None = None
+) -> Answer | None:
+    """Do what `refusal` does, for an error that has been logged."""
+    own = dict(headers or ())
     match error:
         case BadRequest():
-            return _answer(wire, 400, str(error), error.field)
+            return refuse(wire, 400, str(error), field=error.field, headers=own)
         case PromptTooLong():
-            return _answer(wire, 400, str(error))
+            return refuse(wire, 400, str(error), headers=own)
         case BodyTooLarge():
-            return _answer(wire, 413, str(error))
-        case SourceTimeout():
-            return _answer(wire, 504, "generation timed out")
+            return refuse(wire, 413, str(error), headers=own)
+        case SourceTimeout() | DurationExceeded():
+            return refuse(wire, 504, public_message(error), headers=own)
+        case ServerShutdown():
+            return refuse(wire, 503, public_message(error), headers=own)
         case UpstreamError():
-            return _answer(wire, error.status or 502, str(error), retry_after=error.retry_after)
+            own |= _retry_after(error.retry_after)
+            return refuse(wire, _status(error.status), str(error), headers=own)
     return None
 
 
-def _answer(
+def refuse(
     wire: Wire,
     status: int,
     message: str,
+    *,
     field: str | None = None,
-    retry_after: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
+    """Return an error in the wire's own shape. `message` is public; `headers` go along."""
     document = wire.refusal(status, message, field)
-    headers = {"Content-Type": document.content_type, "Cache-Control": "no-store"}
-    if retry_after is not None:
-        headers["Retry-After"] = retry_after
-    return Answer(status, headers, document.body)
+    ours = {"Content-Type": document.content_type, "Cache-Control": "no-store"}
+    return Answer(status, merged(merged({}, headers), ours), document.body)
+
+
+def _status(status: int | None) -> int:
+    # One that is no error's, a redirect's say, would make this look like a success.
+    return status if status is not None and 400 <= status <= 599 else 502
+
+
+_DELAY = re.compile(r"[A-Za-z0-9 ,:]{1,64}")
+"""Seconds or a date (RFC 9110, 10.2.3); what else another server wrote goes no further."""
+
+
+def _retry_after(value: str | None) -> dict[str, str]:
+    return {"Retry-After": value} if value is not None and _DELAY.fullmatch(value) else {}

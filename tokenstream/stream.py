@@ -7,7 +7,7 @@ import contextvars
 import inspect
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from . import sse
@@ -41,7 +41,8 @@ class TokenStream:
         With None, a sync source under a sync reader needs no thread: it runs in
         the reader's, where `source_timeout` can't interrupt it.
     prime: longest wait, in seconds, for the first part in `prime()` (15), which
-        adapters call before the response is committed; 0 does not wait.
+        adapters call before the response is committed; 0 does not wait, None
+        waits as long as `source_timeout` and `max_duration` let it.
     source_timeout: seconds without a part before the stream fails (300), or None.
     send_timeout: seconds a reader may make no room, or take nothing after the
         source's end, before it counts as gone (30), or None. Not where the
@@ -91,7 +92,7 @@ class TokenStream:
         wire: WireName | Wire = "json",
         *,
         keep_alive: float | None = 15.0,
-        prime: float = 15.0,
+        prime: float | None = 15.0,
         source_timeout: float | None = 300.0,
         send_timeout: float | None = 30.0,
         max_duration: float | None = None,
@@ -105,8 +106,10 @@ class TokenStream:
         _check_seconds("source_timeout", source_timeout)
         _check_seconds("send_timeout", send_timeout)
         _check_seconds("max_duration", max_duration)
-        if not (_is_finite(prime) and prime >= 0):
-            raise InvalidOption(f"prime={prime!r}: give seconds, 0 for not to wait")
+        if prime is not None and not (_is_finite(prime) and prime >= 0):
+            raise InvalidOption(
+                f"prime={prime!r}: give seconds, 0 for not to wait, or None for no limit"
+            )
         if not (_is_finite(high_water) and high_water >= 1):
             raise InvalidOption(f"high_water={high_water!r}: give a number of bytes above 0")
         self.wire = find_wire(wire)
@@ -115,7 +118,7 @@ class TokenStream:
         self.byte_limit: int | None = None  # an adapter may set one, for its server
         self._source = source
         self._keep_alive = keep_alive
-        self._prime = prime
+        self._prime = inf if prime is None else prime
         self._source_timeout = source_timeout
         self.send_timeout = send_timeout
         self._max_duration = max_duration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tokenstream.asgi import read_body
 
-from .chat import chat_endpoint
+from .chat import chat_endpoint, models_endpoint
 from .decorator import token_stream
 from .keep_alive import KeepAliveMiddleware
 from .response import TokenStreamResponse
@@ -13,6 +13,7 @@ __all__ = [
     "KeepAliveMiddleware",
     "TokenStreamResponse",
     "chat_endpoint",
+    "models_endpoint",
     "read_body",
     "token_stream",
 ]

@@ -9,15 +9,15 @@ from typing import Any, overload
 
 from tokenstream import Wire, WireName
 from tokenstream.asgi import App, Receive, Scope, Send, Watch, request_of, send_whole
-from tokenstream.errors import BodyTooLarge, ReaderLeft
+from tokenstream.errors import ReaderLeft
 from tokenstream.host import Host
-from tokenstream.reconnect import Answer, answer
+from tokenstream.reconnect import answer
 from tokenstream.views import AnyView, decorate, is_async_view
 from tokenstream.wires import find_wire
 
 from .response import TokenStreamResponse
 
-__all__ = ["token_stream"]
+__all__ = ["HOST", "not_http", "token_stream"]
 
 
 @overload
@@ -34,9 +34,10 @@ def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **opti
     `@token_stream`, `@token_stream("json")` or `@token_stream(wire="json", ...)`
     with the options of `TokenStreamResponse`.
 
-    HEAD and reconnects are answered before the handler is called. A body over
-    `read_body`'s limit is answered with 413; other errors before the first part
-    are raised to the server. Lifespan is acknowledged, a websocket refused.
+    HEAD and reconnects are answered before the handler is called. Errors before
+    the first part are raised to the server, but those with a status of their own:
+    a body over `read_body`'s limit is answered with 413. Lifespan is acknowledged,
+    a websocket refused.
     """
     return decorate(_app, first, wire, options)
 
@@ -44,14 +45,13 @@ def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **opti
 def _app(handler: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) -> App:
     known_wire = find_wire(wire)
     TokenStreamResponse((), known_wire, **options)  # options are checked where they are written
-    host = Host(is_response=_is_app)
     on_reconnect = options.get("on_reconnect", "refuse")
     starts_lazily = is_async_view(handler) or inspect.isgeneratorfunction(handler)
 
     @functools.wraps(handler)
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await _not_http(scope, receive, send)
+            await not_http(scope, receive, send)
             return
         request = request_of(scope)
         if whole := answer(request, known_wire, on_reconnect):
@@ -60,13 +60,10 @@ def _app(handler: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) ->
         async with Watch(receive) as watch:
             source = functools.partial(handler, scope, watch.receive)
             response = TokenStreamResponse(
-                source() if starts_lazily else source, known_wire, **{"host": host, **options}
+                source() if starts_lazily else source, known_wire, **{"host": HOST, **options}
             )
             try:
                 finished: Any = await response.respond(request, watch, send)
-            except BodyTooLarge as error:
-                await send_whole(send, _plain(413, str(error)))
-                return
             except ReaderLeft:
                 return
             if finished is not None:
@@ -89,7 +86,11 @@ def _is_app(value: object) -> bool:
     return True
 
 
-async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
+HOST = Host(is_response=_is_app)
+
+
+async def not_http(scope: Scope, receive: Receive, send: Send) -> None:
+    """Acknowledge lifespan, refuse a websocket; `ValueError` for anything else."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1000})  # before accept: 403
@@ -101,8 +102,3 @@ async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-
-def _plain(status: int, text: str) -> Answer:
-    headers = {"Content-Type": "text/plain; charset=utf-8"}
-    return Answer(status, headers, text.encode())

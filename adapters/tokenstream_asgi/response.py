@@ -7,7 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from tokenstream import TokenStream, Wire, WireName
-from tokenstream.asgi import Receive, Scope, Send, Watch, request_of, respond, send_whole
+from tokenstream.asgi import (
+    Receive,
+    Refused,
+    Scope,
+    Send,
+    Watch,
+    request_of,
+    respond,
+    send_whole,
+)
 from tokenstream.headers import check_headers, merged
 from tokenstream.reconnect import (
     Answer,
@@ -17,6 +26,7 @@ from tokenstream.reconnect import (
     check_on_reconnect,
     run_id_for,
 )
+from tokenstream.refusal import refusal
 
 __all__ = ["TokenStreamResponse"]
 
@@ -30,7 +40,9 @@ class TokenStreamResponse:
         event, then 204) or "rerun" (the generation again).
 
     Waits for the first part, for at most `prime` seconds: what the source
-    raises until then is raised to the server, before a status is sent.
+    raises until then is raised to the server, before a status is sent, unless
+    it has a status of its own (`UpstreamError`, `PromptTooLong`, `BodyTooLarge`,
+    `BadRequest`, a limit that passed): that is sent, in the wire's own shape.
     """
 
     # No __dict__: FastAPI would send the attributes of what it doesn't know as JSON.
@@ -65,12 +77,24 @@ class TokenStreamResponse:
             if response is not None:
                 await response(scope, watch.receive, send)
 
-    def respond(self, request: Request, watch: Watch, send: Send) -> Awaitable[object | None]:
+    def respond(
+        self, request: Request, watch: Watch, send: Send, refused: Refused | None = None
+    ) -> Awaitable[object | None]:
         """Stream to a request that gets a stream: see `tokenstream.asgi.respond`."""
         stream = self._stream
         stream.run_id = run_id_for(request, stream.wire, self._on_reconnect)
         headers = merged(stream.headers, self._headers)
-        return respond(stream, watch, send, status=self._status, headers=headers)
+        return respond(
+            stream,
+            watch,
+            send,
+            status=self._status,
+            headers=headers,
+            refused=refused or self._refused,
+        )
+
+    def _refused(self, error: Exception) -> Answer | None:
+        return refusal(error, self._stream.wire, self._headers)
 
     async def _send_whole(self, whole: Answer, send: Send) -> None:
         await self._stream.aclose()

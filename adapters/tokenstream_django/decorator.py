@@ -16,9 +16,9 @@ from tokenstream.views import AnyView, decorate, is_async_view
 from tokenstream.wires import find_wire
 
 from .requests import asked, find_request
-from .response import TokenStreamResponse
+from .response import TokenStreamResponse, refused_or_raised
 
-__all__ = ["stream_options", "token_stream"]
+__all__ = ["check_options", "mark", "stream_options", "token_stream"]
 
 _OPTIONS = "token_stream_options"
 
@@ -49,7 +49,8 @@ def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **opti
 
     HEAD and reconnects are answered before the view is called. What is raised
     before the first part, or within `prime` seconds, goes Django's own way:
-    `Http404` gives 404. An async view's source runs on the server's loop, under
+    `Http404` gives 404; what has a status of its own (`UpstreamError`, see
+    `TokenStreamResponse`) gets it. An async view's source runs on the server's loop, under
     WSGI on one that all share; under gevent so does the view.
 
     Raises `UnknownWire` and `InvalidOption` where it is written.
@@ -58,7 +59,7 @@ def token_stream(first: Any = None, /, *, wire: WireName | Wire = "json", **opti
 
 
 def _streaming(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) -> AnyView:
-    _check(wire, options)
+    check_options(wire, options)
 
     def respond(source: object, request: HttpRequest) -> TokenStreamResponse:
         return TokenStreamResponse(source, wire, request=request, **options)
@@ -72,7 +73,10 @@ def _streaming(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any])
         request = find_request(args, kwargs)
         if (response := without_view(request)) is not None:
             return response
-        made = view(*args, **kwargs)
+        try:
+            made = view(*args, **kwargs)
+        except Exception as error:
+            return refused_or_raised(error, find_wire(wire), options.get("headers"))
         if isinstance(made, HttpResponseBase):
             return made
         return respond(made, request).prime()
@@ -90,8 +94,13 @@ def _streaming(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any])
     # view it makes the coroutine, and the stream awaits it on the shared loop.
     streaming = async_view if is_async_view(view) and not are_greenlets() else sync_view
     # On the function, so that decorators above, which copy its attributes, don't hide it.
-    vars(streaming)[_OPTIONS] = {"wire": wire, **options}
-    return streaming
+    return mark(streaming, wire, options)
+
+
+def mark(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) -> AnyView:
+    """Let `stream_options` tell the options of a view. Returns the view."""
+    vars(view)[_OPTIONS] = {"wire": wire, **options}
+    return view
 
 
 def stream_options(view: object) -> Mapping[str, Any] | None:
@@ -100,7 +109,7 @@ def stream_options(view: object) -> Mapping[str, Any] | None:
     return found
 
 
-def _check(wire: WireName | Wire, options: Mapping[str, Any]) -> None:
+def check_options(wire: WireName | Wire, options: Mapping[str, Any]) -> None:
     """Raise for options that no request could stream with."""
     of_the_response = {"status", "headers", "on_reconnect", "release_db"}
     TokenStream((), wire, **{k: v for k, v in options.items() if k not in of_the_response})

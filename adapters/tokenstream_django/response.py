@@ -9,16 +9,17 @@ from typing import Any, Protocol
 
 import django
 from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from tokenstream import TokenStream, Wire, WireName
+from tokenstream import Result, TokenStream, Wire, WireName
 from tokenstream.asgi import byte_limit
 from tokenstream.headers import merged
 from tokenstream.host import Host
 from tokenstream.native import are_greenlets
 from tokenstream.opening import is_async, refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, answer, run_id_for
+from tokenstream.refusal import refusal
 from tokenstream.warn import warn_of_server
 from tokenstream.wires import find_wire
 from tokenstream.wsgi import disconnect_probe, hanger_up
@@ -28,7 +29,7 @@ from .database import Lender, release_here
 from .requests import asked, is_asgi, plain_request, read_body
 from .threads import OwnThread
 
-__all__ = ["RequestLike", "TokenStreamResponse"]
+__all__ = ["RequestLike", "TokenStreamResponse", "http_response", "refused_or_raised"]
 
 
 class RequestLike(Protocol):
@@ -51,7 +52,9 @@ class TokenStreamResponse(StreamingHttpResponse):
 
     The source is not started before someone reads: HEAD and reconnects never
     start it. What it raises is then too late for an HTTP error; `prime`, which
-    the decorator `token_stream` calls, waits for its first part before.
+    the decorator `token_stream` calls, waits for its first part before. What has a
+    status of its own then (`UpstreamError`, `PromptTooLong`, `BodyTooLarge`,
+    `BadRequest`, a limit that passed) gets it, in the wire's own shape.
 
     Raises `TypeError` without a request, `ForeignLoop` for a source that is
     bound to the passing loop of an async view under WSGI, and what
@@ -77,6 +80,7 @@ class TokenStreamResponse(StreamingHttpResponse):
                 "which tells WSGI from ASGI: add request=request"
             )
         wire, ask = find_wire(wire), asked(http)
+        self._own_headers = headers
         self._lender = Lender(releases=release_db)
         self._thread = OwnThread(self._lender.scope)
         self._writing = Writing()
@@ -98,17 +102,18 @@ class TokenStreamResponse(StreamingHttpResponse):
     def prime(self) -> HttpResponseBase:
         """Wait for the first part, at most `prime` seconds, in a sync view.
 
-        Returns the response to send: this one, or the finished one that the
-        source returned instead of parts. Raises what the source raised.
+        Returns the response to send: this one, the finished one that the source
+        returned instead of parts, or that of an error which has a status of its
+        own. Raises what else the source raised.
         """
         if self._whole is not None:
             return self
         self._lender.look()
-        # A loop that waits for this thread hears of a reader that leaves, and asgiref then
-        # cancels what the thread awaits on it.
-        awaits = isinstance(self._body, AsyncBody) and _loop_waits()
         try:
+            awaits = self._is_awaited()
             return self._chosen((async_to_sync(self._aprimed) if awaits else self._stream.prime)())
+        except Exception as error:
+            return refused_or_raised(error, self._stream.wire, self._own_headers)
         finally:
             self._lender.look_again()  # middleware comes after the view
 
@@ -120,8 +125,18 @@ class TokenStreamResponse(StreamingHttpResponse):
         await sync_to_async(self._lender.look)()
         try:
             return self._chosen(await self._aprimed())
+        except Exception as error:
+            return refused_or_raised(error, self._stream.wire, self._own_headers)
         finally:
             self._lender.look_again()
+
+    def collect(self) -> tuple[Result | None, bytes]:
+        """Read the stream to its end, in a sync view that has primed it."""
+        try:
+            body = (async_to_sync(self._acollected) if self._is_awaited() else self._collected)()
+            return self._stream.result, body
+        finally:
+            self._stream.close()
 
     def __setitem__(self, header: str, value: Any) -> None:
         # Hand-written streams often set `Connection`, which several servers answer with 500.
@@ -183,9 +198,24 @@ class TokenStreamResponse(StreamingHttpResponse):
         make = functools.partial(TokenStream, source, wire, host=host, **options)
         return self._thread.lend_to(make)
 
+    def _is_awaited(self) -> bool:
+        # A loop that waits for this thread hears of a reader that leaves, and asgiref then
+        # cancels what the thread awaits on it.
+        return isinstance(self._body, AsyncBody) and _loop_waits()
+
     async def _aprimed(self) -> object | None:
         try:
             return await self._stream.aprime()
+        except asyncio.CancelledError:
+            await self._stream.aclose()
+            raise
+
+    def _collected(self) -> bytes:
+        return b"".join(self._stream)
+
+    async def _acollected(self) -> bytes:
+        try:
+            return b"".join([chunk async for chunk in self._stream])
         except asyncio.CancelledError:
             await self._stream.aclose()
             raise
@@ -203,6 +233,23 @@ class TokenStreamResponse(StreamingHttpResponse):
         super().__init__(body, status=status or whole.status, headers=headers)
         if "Content-Type" not in headers:
             del self["Content-Type"]  # Django's own default
+
+
+def refused_or_raised(
+    error: Exception, wire: Wire, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """Return the response of an error that has a status of its own; raise another."""
+    if (answer := refusal(error, wire, headers)) is None:
+        raise error
+    return http_response(answer)
+
+
+def http_response(answer: Answer) -> HttpResponse:
+    """Return a whole answer as a response of Django's."""
+    response = HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+    if "Content-Type" not in answer.headers:
+        del response["Content-Type"]  # Django's own default
+    return response
 
 
 def _loop_waits() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from contextvars import Context
 
-from tokenstream import TokenStream
+from tokenstream import Result, TokenStream, Wire
 
 from .context import Lease
 
@@ -40,6 +40,16 @@ class Chunks:
             return self._context.run(next, self._stream)
         finally:
             self._stepping = False
+
+    @property
+    def wire(self) -> Wire:
+        """The stream's wire."""
+        return self._stream.wire
+
+    @property
+    def result(self) -> Result | None:
+        """The stream's result, once it has ended."""
+        return self._stream.result
 
     def prime(self) -> object | None:
         """Do what `TokenStream.prime` does."""

@@ -15,7 +15,13 @@ from tokenstream.views import AnyView, decorate, is_async_view
 from tokenstream.wires import find_wire
 
 from .config import OPTIONS, check_names, options_for
-from .response import TokenStreamResponse, asked_by, is_response, need_request
+from .response import (
+    TokenStreamResponse,
+    asked_by,
+    is_response,
+    need_request,
+    refused_or_raised,
+)
 
 __all__ = ["token_stream"]
 
@@ -46,7 +52,8 @@ def token_stream(
     options of `TokenStreamResponse`, below `@app.route`.
 
     HEAD and reconnects are answered before the view is called. What the view
-    raises before the first part goes to the app's error handlers.
+    raises before the first part goes to the app's error handlers, but what has a
+    status of its own (`UpstreamError`, see `TokenStreamResponse`) gets it.
 
     Raises `UnknownWire` and, for an option's name that is none, `InvalidOption`.
     """
@@ -64,7 +71,10 @@ def _streamed(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) 
         need_request("token_stream")
         if _needs_no_view(chosen, options):
             return TokenStreamResponse((), chosen, **options)
-        source = _source(view, args, kwargs)
+        try:
+            source = _source(view, args, kwargs)
+        except Exception as error:
+            return refused_or_raised(error, _wire(chosen, options), options.get("headers"))
         if _is_finished(source):
             return source
         response = TokenStreamResponse(source, chosen, **options)
@@ -75,10 +85,18 @@ def _streamed(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) 
 
 
 def _needs_no_view(wire: Wire | None, options: Mapping[str, Any]) -> bool:
-    names = {name: options[name] for name in ("wire", "on_reconnect") if name in options}
-    settings = options_for(current_app.config, names)
+    settings = _settings(options)
     known = wire or find_wire(settings["wire"])
     return answer(asked_by(request), known, settings["on_reconnect"]) is not None
+
+
+def _wire(wire: Wire | None, options: Mapping[str, Any]) -> Wire:
+    return wire or find_wire(_settings(options)["wire"])
+
+
+def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    names = {name: options[name] for name in ("wire", "on_reconnect") if name in options}
+    return options_for(current_app.config, names)
 
 
 def _source(view: AnyView, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import copy_context
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Self
 
 import flask
@@ -14,13 +15,14 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from tokenstream import TokenStream, Wire, WireName, sse
+from tokenstream import Result, TokenStream, Wire, WireName, sse
 from tokenstream.errors import UsageError
 from tokenstream.headers import merged
 from tokenstream.host import Host
 from tokenstream.native import are_greenlets
 from tokenstream.opening import is_async, loop_runs_here, refuse_opened
 from tokenstream.reconnect import Answer, OnReconnect, Request, answer, run_id_for
+from tokenstream.refusal import refusal
 from tokenstream.warn import warn_of_server
 from tokenstream.wires import find_wire
 from tokenstream.wsgi import disconnect_probe, hanger_up
@@ -29,7 +31,15 @@ from .body import Body, Chunks
 from .config import options_for
 from .context import Lease
 
-__all__ = ["NoRequest", "TokenStreamResponse", "asked_by", "is_response", "need_request"]
+__all__ = [
+    "NoRequest",
+    "TokenStreamResponse",
+    "asked_by",
+    "flask_response",
+    "is_response",
+    "need_request",
+    "refused_or_raised",
+]
 
 
 class NoRequest(UsageError, RuntimeError):
@@ -47,7 +57,9 @@ class TokenStreamResponse(Response):
 
     `request`, `session` (to read) and `g` are there in the source, and the
     request is torn down once, after the last token. The source is started when
-    the server asks for the first chunk, or by `prime()`.
+    the server asks for the first chunk, or by `prime()`. What it raises until then
+    and has a status of its own (`UpstreamError`, `PromptTooLong`, `BodyTooLarge`,
+    `BadRequest`, a limit that passed) gets it, in the wire's own shape.
 
     Raises `NoRequest` outside of a request, `InvalidOption`, `UnknownWire`, and
     `NotASource`.
@@ -56,6 +68,7 @@ class TokenStreamResponse(Response):
     # What asks for the whole body, an ETag say, would wait for the end of the stream.
     implicit_sequence_conversion = False
     _chunks: Chunks | None = None
+    _own_headers: Mapping[str, str] = MappingProxyType({})
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Return a response of the app's own kind, too: Flask would turn it into one."""
@@ -85,6 +98,7 @@ class TokenStreamResponse(Response):
         options["on_finish"] = self._lease.until_finished(options.get("on_finish"))
         stream = TokenStream(source, **options, host=_host(run_id_for(asked, *terms)))
         own = merged(stream.headers | _identity(current_app), headers)
+        self._own_headers = dict(headers or ())
         whole = None if asked.method == "HEAD" else answer(asked, *terms)
         if whole is None:
             _read_body_for(source)
@@ -97,10 +111,27 @@ class TokenStreamResponse(Response):
     def prime(self) -> object | None:
         """Start the source and wait for its first part, for at most the option `prime` seconds.
 
-        Raises what the source raised before it. Returns None, or the finished
-        response that the source returned instead of parts.
+        Returns None, the finished response that the source returned instead of
+        parts, or that of an error which has a status of its own. Raises what else
+        the source raised before its first part.
         """
-        return None if self._chunks is None else self._chunks.prime()
+        if self._chunks is None:
+            return None
+        try:
+            return self._chunks.prime()
+        except Exception as error:
+            return refused_or_raised(error, self._chunks.wire, self._own_headers)
+
+    def collect(self) -> tuple[Result | None, bytes]:
+        """Read the stream to its end, in the view, after `prime`."""
+        if self._chunks is None:
+            return None, b""
+        body = Body(self._chunks, self._lease)
+        try:
+            whole = b"".join(body)
+            return self._chunks.result, whole
+        finally:
+            body.close()
 
     def iter_encoded(self) -> Iterator[bytes]:
         """Return the stream as it is: its chunks are bytes, and a layer costs each a call."""
@@ -126,6 +157,20 @@ class TokenStreamResponse(Response):
             del self.headers["Content-Type"]
         else:
             super().__init__([whole.body], whole.status, headers)
+
+
+def refused_or_raised(
+    error: Exception, wire: Wire, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the response of an error that has a status of its own; raise another."""
+    if (answer := refusal(error, wire, headers)) is None:
+        raise error
+    return flask_response(answer)
+
+
+def flask_response(answer: Answer) -> Response:
+    """Return a whole answer as a response of the app's own kind."""
+    return current_app.response_class(answer.body, answer.status, dict(answer.headers))
 
 
 def need_request(name: str) -> None:

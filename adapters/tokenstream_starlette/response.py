@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from starlette.background import BackgroundTask
@@ -13,7 +13,8 @@ from tokenstream import TokenStream, Wire, WireName, sse
 from tokenstream.asgi import Watch, request_of, respond
 from tokenstream.headers import merged
 from tokenstream.host import Host
-from tokenstream.reconnect import OnReconnect, answer, check_on_reconnect, run_id_for
+from tokenstream.reconnect import Answer, OnReconnect, answer, check_on_reconnect, run_id_for
+from tokenstream.refusal import refusal
 
 __all__ = ["HOST", "TokenStreamResponse"]
 
@@ -37,7 +38,9 @@ class TokenStreamResponse(Response):
         event, then 204) or "rerun" (the generation again).
 
     Waits for the first part, for at most `prime` seconds: what the source
-    raises until then goes to the app's exception handlers.
+    raises until then goes to the app's exception handlers, unless it has a status
+    of its own (`UpstreamError`, `PromptTooLong`, `BodyTooLarge`, `BadRequest`, a
+    limit that passed): that is sent, in the wire's own shape.
     """
 
     media_type = sse.MEDIA_TYPE
@@ -57,6 +60,7 @@ class TokenStreamResponse(Response):
         check_on_reconnect(on_reconnect)
         self._stream = TokenStream(source, wire, **{"host": HOST, **stream_options})
         self._on_reconnect: OnReconnect = on_reconnect
+        self._own_headers = headers
         self.status_code = status_code if status is None else status
         self.background = background
         self.init_headers(merged(self._stream.headers, headers))
@@ -78,8 +82,19 @@ class TokenStreamResponse(Response):
         stream.run_id = run_id_for(request, stream.wire, self._on_reconnect)
         async with Watch(receive) as watch:
             watch.drop_body()  # the endpoint has read what it needs
-            finished = await respond(
-                stream, watch, send, status=self.status_code, headers=self.headers
-            )
+            finished = await self._respond(watch, send)
             if isinstance(finished, Response):
                 await finished(scope, watch.receive, send)
+
+    def _respond(self, watch: Watch, send: Send) -> Awaitable[object | None]:
+        return respond(
+            self._stream,
+            watch,
+            send,
+            status=self.status_code,
+            headers=self.headers,
+            refused=self._refused,
+        )
+
+    def _refused(self, error: Exception) -> Answer | None:
+        return refusal(error, self._stream.wire, self._own_headers)

@@ -16,7 +16,15 @@ from tokenstream_asgi import chat_endpoint
 
 from .scenarios import SCENARIOS
 
-__all__ = ["AppServer", "ChatServer"]
+__all__ = ["AppServer", "ChatServer", "listening"]
+
+
+def listening() -> socket.socket:
+    """Return a socket on a free port: who comes before the server is ready waits."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    return listening
 
 
 class AppServer:
@@ -25,9 +33,7 @@ class AppServer:
     def __init__(self, app: App) -> None:
         config = uvicorn.Config(app, log_level="warning", lifespan="off", interface="asgi3")
         self._server = uvicorn.Server(config)
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.listen()  # who comes before uvicorn is ready waits, and is not refused
+        self._socket = listening()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, daemon=True)
 

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import anyio
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path
 from django.views import View
+from django.views.decorators.csrf import csrf_exempt
 from fastapi import FastAPI
 from flask import Flask
 from flask.typing import ResponseReturnValue
@@ -27,6 +29,7 @@ import tokenstream_starlette
 from tokenstream import OpenAIChat, Result
 from tokenstream.asgi import App, Receive, Scope
 from tokenstream.sources.transformers import TransformersSource
+from tokenstream.wires import ChatRequest
 
 
 def model(prompt: str) -> Iterator[str]:
@@ -186,3 +189,48 @@ llm = TransformersSource.from_pretrained("path/to/model", gguf_file=None)
 @tokenstream_flask.token_stream("json")
 def from_a_local_model() -> object:
     return llm.stream([{"role": "user", "content": "q"}], max_new_tokens=64, do_sample=True)
+
+
+# Chat endpoints.
+
+
+async def answer(ask: ChatRequest) -> AsyncIterator[str]:
+    return amodel(ask.messages[-1]["content"])
+
+
+urlpatterns += [
+    path(
+        "v1/chat/completions",
+        tokenstream_django.chat_endpoint(
+            "openai-chat", lambda ask: llm.stream(ask.messages, max_new_tokens=ask.max_tokens)
+        ),
+    ),
+    path(
+        "v1/private",
+        csrf_exempt(
+            login_required(tokenstream_django.chat_endpoint(OpenAIChat(model="m"), answer))
+        ),
+    ),
+    path("v1/models", tokenstream_django.models_endpoint("m")),
+]
+
+flask_app.add_url_rule(
+    "/v1/chat/completions",
+    view_func=tokenstream_flask.chat_endpoint("openai-chat", answer, on_finish=save),
+)
+flask_app.add_url_rule("/v1/models", view_func=tokenstream_flask.models_endpoint("m", "n"))
+
+fastapi_app.post("/v1/chat/completions")(
+    tokenstream_starlette.chat_endpoint("openai-chat", answer, keep_alive=5)
+)
+fastapi_app.get("/v1/models/{model:path}")(tokenstream_starlette.models_endpoint("m"))
+
+starlette_app.add_route(
+    "/v1/chat/completions",
+    tokenstream_starlette.chat_endpoint("openai-chat", answer),
+    methods=["POST"],
+)
+starlette_app.router.routes.append(Route("/v1/models", tokenstream_starlette.models_endpoint("m")))
+
+asgi_chat: App = tokenstream_asgi.chat_endpoint("openai-chat", answer)
+asgi_models: App = tokenstream_asgi.models_endpoint("m")

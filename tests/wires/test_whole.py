@@ -6,7 +6,16 @@ import json
 
 import pytest
 
-from tokenstream import Data, OpenAIChat, OpenAICompletions, Reasoning, ToolCall, ToolResult, Usage
+from tokenstream import (
+    Data,
+    OpenAIChat,
+    OpenAICompletions,
+    Reasoning,
+    TokenStream,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from tokenstream.errors import InvalidOption, UnknownPart, UnsupportedPart
 from tokenstream.machine import Machine
 from tokenstream.wires import Json
@@ -80,10 +89,20 @@ def test_what_is_no_part():
         Machine(CHAT).part(None)
 
 
-def test_a_failure_is_the_wires_error():
+def test_a_failure_sends_nothing():
     machine = Machine(CHAT)
     machine.part("a")
-    assert json.loads(machine.fail(SourceBroke()))["error"]["message"] == "generation failed"
+    assert machine.fail(SourceBroke()) == b""
+
+
+def test_an_error_is_told_as_its_wire_tells_it():
+    assert CHAT.refusal(400, "no", "f") == CHAT.of.refusal(400, "no", "f")
+
+
+def test_its_bytes_are_counted():
+    stream = TokenStream(["a"], CHAT)
+    body = b"".join(stream)
+    assert stream.result.bytes_sent == len(body)
 
 
 def test_a_wire_without_a_document_says_so():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Encoder, Wire, json_ascii
+from .base import Document, Encoder, Wire, json_ascii
 from .reply import Reply
 from .request import JsonObject
 
@@ -25,6 +25,10 @@ class Whole(Wire):
     def begin(self) -> Encoder:
         """Return the encoder of one reply."""
         return WholeEncoder(self.of)
+
+    def refusal(self, status: int, message: str, field: str | None = None) -> Document:
+        """Return the error body of `of`."""
+        return self.of.refusal(status, message, field)
 
 
 class WholeEncoder(Encoder):
@@ -57,8 +61,8 @@ class WholeEncoder(Encoder):
         return json_ascii(self.document()).encode("ascii")
 
     def error(self, message: str) -> bytes:
-        """Return the body of an error."""
-        return self._wire.refusal(500, message).body
+        """Return nothing: it is told by an HTTP status, and nothing has been sent."""
+        return b""
 
     def keep_alive(self) -> bytes:
         """Return nothing: the status is still to be told."""

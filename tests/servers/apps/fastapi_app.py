@@ -8,9 +8,26 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
-from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, Busy, aecho, echo, run_of
+from scripts import (
+    BROKEN,
+    INLINE,
+    KEPT,
+    MODELS,
+    QUIET,
+    TIMED,
+    Busy,
+    aecho,
+    answer_of,
+    echo,
+    run_of,
+)
 
-from tokenstream_starlette import TokenStreamResponse, token_stream
+from tokenstream_starlette import (
+    TokenStreamResponse,
+    chat_endpoint,
+    models_endpoint,
+    token_stream,
+)
 
 app = FastAPI()
 app.add_middleware(GZipMiddleware, minimum_size=1)
@@ -97,3 +114,10 @@ async def echo_sync(request: Request) -> Iterator[str]:
 async def echo_async(request: Request) -> AsyncIterator[str]:
     async for word in aecho(await request.body()):
         yield word
+
+
+chat = chat_endpoint("openai-chat", lambda ask: answer_of(ask.request.query_params, ask), **QUIET)
+models = models_endpoint(*MODELS)
+app.post("/v1/chat/completions")(chat)
+app.get("/v1/models")(models)
+app.get("/v1/models/{model:path}")(models)

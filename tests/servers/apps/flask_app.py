@@ -7,9 +7,27 @@ from typing import Any
 
 from flask import Flask, request
 from flask_compress import Compress
-from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
+from scripts import (
+    BROKEN,
+    INLINE,
+    KEPT,
+    MODELS,
+    QUIET,
+    TIMED,
+    Busy,
+    Run,
+    aecho,
+    answer_of,
+    echo,
+    run_of,
+)
 
-from tokenstream_flask import TokenStreamResponse, token_stream
+from tokenstream_flask import (
+    TokenStreamResponse,
+    chat_endpoint,
+    models_endpoint,
+    token_stream,
+)
 
 app = Flask(__name__)
 app.config["COMPRESS_MIMETYPES"] = ["application/json", "text/event-stream"]
@@ -97,3 +115,10 @@ def echo_sync() -> Iterator[str]:
 async def echo_async() -> AsyncIterator[str]:
     async for word in aecho(request.get_data()):
         yield word
+
+
+chat = chat_endpoint("openai-chat", lambda ask: answer_of(ask.request.args, ask), **QUIET)
+models = models_endpoint(*MODELS)
+app.add_url_rule("/v1/chat/completions", view_func=chat)
+app.add_url_rule("/v1/models", view_func=models)
+app.add_url_rule("/v1/models/<path:model>", view_func=models)

@@ -7,15 +7,38 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
-from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
+from scripts import (
+    BROKEN,
+    INLINE,
+    KEPT,
+    MODELS,
+    QUIET,
+    TIMED,
+    Busy,
+    Run,
+    aecho,
+    answer_of,
+    echo,
+    run_of,
+)
 
-from tokenstream_asgi import TokenStreamResponse, read_body, token_stream
+from tokenstream_asgi import (
+    TokenStreamResponse,
+    chat_endpoint,
+    models_endpoint,
+    read_body,
+    token_stream,
+)
 
 Scope = dict[str, Any]
 
 
+def query_of(scope: Scope) -> dict[str, str]:
+    return dict(parse_qsl(scope["query_string"].decode()))
+
+
 def run_in(scope: Scope) -> Run:
-    return run_of(dict(parse_qsl(scope["query_string"].decode())))
+    return run_of(query_of(scope))
 
 
 def asked(scope: Scope) -> tuple[str, str]:
@@ -83,6 +106,9 @@ async def echo_sync(scope: Scope, receive: Any) -> Iterator[str]:
     return echo(await read_body(receive))
 
 
+chat = chat_endpoint("openai-chat", lambda ask: answer_of(query_of(ask.request), ask), **QUIET)
+models = models_endpoint(*MODELS)
+
 VIEWS: dict[str, Any] = {
     "/yielding/sync": yielding_sync,
     "/yielding/async": yielding_async,
@@ -95,6 +121,8 @@ VIEWS: dict[str, Any] = {
     "/broken": broken,
     "/echo/sync": echo_sync,
     "/echo/async": echo_async,
+    "/v1/chat/completions": chat,
+    "/v1/models": models,
 }
 
 

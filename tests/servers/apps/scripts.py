@@ -24,10 +24,24 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tokenstream import Data, Result, Wire, signals
+from tokenstream.errors import UpstreamError
 from tokenstream.testing import WAIT, AsyncScriptedSource, ScriptedSource, forever, pause
-from tokenstream.wires import Encoder
+from tokenstream.wires import ChatRequest, Encoder
 
-__all__ = ["BROKEN", "INLINE", "KEPT", "QUIET", "TIMED", "Busy", "Run", "aecho", "echo", "run_of"]
+__all__ = [
+    "BROKEN",
+    "INLINE",
+    "KEPT",
+    "MODELS",
+    "QUIET",
+    "TIMED",
+    "Busy",
+    "Run",
+    "aecho",
+    "answer_of",
+    "echo",
+    "run_of",
+]
 
 ENDS = os.environ.get("ENDS")
 """The file that tells of ends when the process, and with it the control port, is gone."""
@@ -179,6 +193,7 @@ SCRIPTS: Mapping[str, Any] = {
     "fails-before": lambda: iter([LookupError("secret")]),
     "busy-before": lambda: iter([Busy("come back")]),
     "fails-after": lambda: iter(["t0", LookupError("secret")]),
+    "refused": lambda: iter([UpstreamError("overloaded", status=429, retry_after="7")]),
     "secret-before": lambda: iter([Secret("canary")]),
     "secret-after": lambda: iter(["t0", Secret("canary")]),
     "secret-at-its-end": fails_at_its_end,
@@ -267,6 +282,15 @@ def signals_state() -> dict[str, int]:
         "held": all(hold.is_first() for hold in signals._holds),
         "told": any(hold.is_told for hold in signals._holds),
     }
+
+
+MODELS = ("async/two", "sync/two")
+
+
+def answer_of(query: Mapping[str, str], ask: ChatRequest) -> Any:
+    """Return the source that a chat's model names, as in `async/two`."""
+    kind, _, script = (ask.model or "").partition("/")
+    return run_of(query).source(kind, script)
 
 
 def echo(body: bytes) -> Iterator[str]:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, Busy, Run, aecho, echo, run_of
+from scripts import (
+    BROKEN,
+    INLINE,
+    KEPT,
+    MODELS,
+    QUIET,
+    TIMED,
+    Busy,
+    Run,
+    aecho,
+    answer_of,
+    echo,
+    run_of,
+)
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -13,7 +26,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tokenstream_starlette import TokenStreamResponse, token_stream
+from tokenstream_starlette import (
+    TokenStreamResponse,
+    chat_endpoint,
+    models_endpoint,
+    token_stream,
+)
 
 
 def run_in(request: Request) -> Run:
@@ -104,8 +122,16 @@ VIEWS = {
     "/echo/async": echo_async,
 }
 
+chat = chat_endpoint("openai-chat", lambda ask: answer_of(ask.request.query_params, ask), **QUIET)
+models = models_endpoint(*MODELS)
+
 app = Starlette(
-    routes=[Route(path, view, methods=["GET", "POST"]) for path, view in VIEWS.items()],
+    routes=[
+        *(Route(path, view, methods=["GET", "POST"]) for path, view in VIEWS.items()),
+        Route("/v1/chat/completions", chat, methods=["POST"]),
+        Route("/v1/models", models),
+        Route("/v1/models/{model:path}", models),
+    ],
     middleware=[Middleware(BaseHTTPMiddleware, dispatch=passed_on)],
     exception_handlers={Busy: busy},
 )

@@ -19,4 +19,7 @@ urlpatterns = [
     path("broken/<kind>/<script>", views.broken),
     path("echo/sync", views.echo_sync),
     path("echo/async", views.echo_async),
+    path("v1/chat/completions", views.chat),
+    path("v1/models", views.models),
+    path("v1/models/<path:model>", views.models),
 ]

@@ -7,9 +7,14 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.views import View
-from scripts import BROKEN, INLINE, KEPT, QUIET, TIMED, aecho, echo, run_of
+from scripts import BROKEN, INLINE, KEPT, MODELS, QUIET, TIMED, aecho, answer_of, echo, run_of
 
-from tokenstream_django import TokenStreamResponse, token_stream
+from tokenstream_django import (
+    TokenStreamResponse,
+    chat_endpoint,
+    models_endpoint,
+    token_stream,
+)
 
 
 @token_stream(**QUIET)
@@ -79,3 +84,7 @@ def echo_sync(request: HttpRequest) -> Iterator[str]:
 async def echo_async(request: HttpRequest) -> AsyncIterator[str]:
     async for word in aecho(request.body):
         yield word
+
+
+chat = chat_endpoint("openai-chat", lambda ask: answer_of(ask.request.GET, ask), **QUIET)
+models = models_endpoint(*MODELS)
