@@ -104,3 +104,9 @@ def test_a_tool_that_runs_at_anthropic_is_left_out():
     ]
     chunks = Chunks()
     assert [part for event in events for part in chunks.parts(event)] == []
+
+
+def test_deltas_that_an_app_has_picked_out_promise_no_end():
+    picked = [event for event in ANTHROPIC if event["type"] == "content_block_delta"]
+    told = read(picked[:5])
+    check(told, calls=[], finish=None, usage=None)

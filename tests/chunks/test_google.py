@@ -79,3 +79,8 @@ def test_a_picture_is_left_out_and_said_once(caplog):
     with caplog.at_level(logging.INFO, "tokenstream"):
         assert [*chunks.parts(chunk), *chunks.parts(chunk)] == []
     assert len(caplog.records) == 1
+
+
+def test_what_comes_after_the_end_and_says_nothing_begins_no_reply():
+    told = read([*GOOGLE, {"candidates": [{"content": {}}]}])
+    check(told, details=DETAILS)

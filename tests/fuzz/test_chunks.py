@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +62,23 @@ def mutated(draw: Any) -> dict[str, Any]:
             held = held[key]
         held[last] = draw(ANY)
     return chunk
+
+
+WRONG = [None, 5, True, 0.5, float("nan"), "x", [], [5], ["x"], {}, {"x": 5}, [{}], [[]]]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_anything_at_any_place_of_a_chunk_is_parts_or_an_error_with_a_name(wrong):
+    for real in CHUNKS + OTHERS:
+        for *way, last in places(real):
+            held: Any = (chunk := copy.deepcopy(real))
+            for key in way:
+                held = held[key]
+            held[last] = wrong
+            chunks = Chunks()
+            with contextlib.suppress(UnknownPart, UpstreamError):
+                assert all(isinstance(part, PARTS) for part in chunks.parts(chunk))
+                chunks.end()
 
 
 @MANY

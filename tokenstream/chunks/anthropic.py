@@ -16,7 +16,7 @@ __all__ = ["Anthropic"]
 
 
 class Anthropic(Protocol):
-    """Events with a `type`. A reply is whole once `message_stop` came."""
+    """Events with a `type`. A reply that `message_start` began is whole with `message_stop`."""
 
     terminal = "message_stop"
 
@@ -39,7 +39,6 @@ class Anthropic(Protocol):
         return []
 
     def _block_begins(self, event: Fields) -> list[object]:
-        self.is_open = True
         block = inside(event, "content_block")
         match kind := text(block, "type"):
             case "text":
@@ -62,7 +61,6 @@ class Anthropic(Protocol):
         return ToolCall(place, text(block, "id") or None, text(block, "name") or None, whole)
 
     def _grows(self, event: Fields) -> list[object]:
-        self.is_open = True
         delta = inside(event, "delta")
         match kind := text(delta, "type"):
             case "text_delta":
@@ -89,7 +87,6 @@ class Anthropic(Protocol):
         return [ToolCall(place, arguments=arguments)]
 
     def _message_grows(self, event: Fields) -> list[object]:
-        self.is_open = True
         self._reason = text(inside(event, "delta"), "stop_reason") or self._reason
         if (usage := event.get("usage")) is None:
             return []

@@ -38,7 +38,7 @@ class Google(Protocol):
             if candidate.get("grounding_metadata") or candidate.get("groundingMetadata"):
                 found += self._cited(candidate)
             word = text(candidate, "finish_reason", "finishReason")
-        self.is_open = self.is_open or bool(found)
+        self.begin(found)
         if word and word != _NO_REASON:
             found += self.stopped(word)
         elif not chunk.get("candidates") and self._is_refused(chunk):
@@ -52,7 +52,6 @@ class Google(Protocol):
 
     def _said(self, candidate: Fields) -> list[object]:
         found: list[object] = []
-        self.is_open = True
         for item in listed(inside(candidate, "content"), "parts"):
             part = fields_of(item)
             if said := text(part, "text"):

@@ -25,7 +25,6 @@ class OpenAIChat(Protocol):
 
     def __init__(self) -> None:
         super().__init__()
-        self._began = False
         self._last_call = 0
 
     def parts(self, chunk: Fields) -> Iterable[object]:
@@ -41,7 +40,7 @@ class OpenAIChat(Protocol):
             word = text(choice, "finish_reason")
         if "citations" in chunk:
             found += self._cited(chunk)
-        self._begin(found)
+        self.begin(found)
         if word or chunk.get("usage") or chunk.get("error"):
             return self._more(chunk, found, word)
         return found
@@ -59,12 +58,6 @@ class OpenAIChat(Protocol):
         if word == "error":
             return failing(found, UpstreamError("the upstream's reply ended in an error"))
         return found
-
-    def _begin(self, found: list[object]) -> None:
-        # After the end a chunk may come that says nothing: OpenRouter counts in one.
-        if found or not self._began:
-            self._began = self.is_open = True
-            self.has_spoken = self.has_spoken or bool(found)
 
     def _said(self, choice: Fields) -> list[object]:
         # Looked at before it is read: a chunk has one field of these, or none.

@@ -35,7 +35,6 @@ class OpenAIResponses(Protocol):
         return ()
 
     def _text(self, event: Fields) -> list[object]:
-        self.is_open = True
         said = text(event, "delta")
         return [said] if said else []
 

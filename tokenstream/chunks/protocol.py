@@ -28,12 +28,20 @@ class Protocol:
         self.is_open = False  # a reply has begun, and its end has not come
         self.has_spoken = False  # it gave a part
         self.has_calls = False
+        self._began = False
         self._left_out: set[str] = set()
         self._sources: set[str] = set()
 
     def parts(self, chunk: Fields) -> Iterable[object]:
         """Return the parts of a chunk. Raises `Misshapen` for what is none of this protocol."""
         raise NotImplementedError
+
+    def begin(self, found: list[object]) -> None:
+        """Take note of a chunk and its parts, of a protocol whose replies have no word to begin."""
+        # After the end a chunk may come that says nothing: OpenRouter counts in one.
+        if found or not self._began:
+            self._began = self.is_open = True
+            self.has_spoken = self.has_spoken or bool(found)
 
     def end(self) -> None:
         """See that the reply came to its end. Raises `UpstreamError` where it was cut."""
