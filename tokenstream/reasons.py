@@ -38,6 +38,7 @@ a reason has no place."""
 _MORE: Mapping[str, FinishReason] = {
     "function_call": "tool_calls",  # OpenAI's, before there were tools
     "stop_sequence": "stop",
+    "tool_call": "tool_calls",  # Pydantic AI
     "pause_turn": "stop",
     "model_context_window_exceeded": "length",
     "max_output_tokens": "length",  # OpenAI's Responses
@@ -51,6 +52,9 @@ _MORE: Mapping[str, FinishReason] = {
     "prohibited_content": "content_filter",
     "spii": "content_filter",
     "image_safety": "content_filter",
+    "image_prohibited_content": "content_filter",
+    "language": "content_filter",
+    "model_armor": "content_filter",
 }
 
 _FROM: Mapping[str, FinishReason] = {
