@@ -239,6 +239,7 @@ TESTED_BY = {
     "__main__": "probe",
     "sources/channel_state": "sources/test_channel.py",
     "drivers/__init__": "test_stream.py",
+    "chunks/__init__": "chunks/test_chunks.py",
     "sources/__init__": "sources/test_channel.py",
     "testing/__init__": "testing",
     "testing/plugin": "testing/test_clock.py",

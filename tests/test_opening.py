@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 
 import pytest
 
+from tokenstream import TokenStream
 from tokenstream.errors import ForeignLoop, NotASource
 from tokenstream.opening import (
     aclose_all,
@@ -181,3 +183,70 @@ def test_an_unstarted_coroutine_is_a_source():
     assert inspect.getcoroutinestate(source) == inspect.CORO_CLOSED
     with pytest.raises(NotASource, match="awaited already"):
         check_source(source)
+
+
+# Context managers.
+
+
+class Managed:
+    """A context manager of tokens, that is not itself one to iterate."""
+
+    def __init__(self, given):
+        self.given, self.left = given, []
+
+    def __enter__(self):
+        return self.given
+
+    def __exit__(self, *error):
+        self.left.append(error)
+
+
+class AsyncManaged:
+    def __init__(self, given):
+        self.given, self.left = given, []
+
+    async def __aenter__(self):
+        return self.given
+
+    async def __aexit__(self, *error):
+        self.left.append(error)
+
+
+async def tokens():
+    yield "a"
+    yield "b"
+
+
+@pytest.mark.parametrize("make", [lambda: Managed(["a", "b"]), lambda: AsyncManaged(tokens())])
+@pytest.mark.parametrize("is_called", [False, True])
+def test_a_context_manager_is_entered_and_left_once(make, is_called):
+    managed = make()
+    frames = b"".join(TokenStream((lambda: managed) if is_called else managed, "text"))
+    assert frames == b"data: a\n\ndata: b\n\ndata: [DONE]\n\n"
+    assert managed.left == [(None, None, None)]
+
+
+def test_one_that_gives_nothing_to_iterate_is_left_and_named():
+    managed = Managed(5)
+    stream = TokenStream(managed, "text")
+    assert b"event: error" in b"".join(stream)
+    assert isinstance(stream.result.error, NotASource)
+    assert len(managed.left) == 1
+
+
+def test_one_that_is_never_read_is_not_entered():
+    managed = Managed(["a"])
+    TokenStream(managed, "text").close()
+    assert managed.left == []
+
+
+def test_a_generator_made_a_manager_is_no_factory():
+    left = []
+
+    @contextlib.contextmanager
+    def opened():
+        yield ["a"]
+        left.append(True)
+
+    assert b"".join(TokenStream(opened(), "text")).startswith(b"data: a\n\n")
+    assert left == [True]

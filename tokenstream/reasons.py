@@ -45,6 +45,7 @@ _MORE: Mapping[str, FinishReason] = {
     "stop": "stop",
     "function_call": "tool_calls",  # OpenAI's, before there were tools
     "stop_sequence": "stop",
+    "tool_call": "tool_calls",  # Pydantic AI
     "pause_turn": "stop",
     "model_context_window_exceeded": "length",
     "max_output_tokens": "length",  # OpenAI's Responses
@@ -58,6 +59,9 @@ _MORE: Mapping[str, FinishReason] = {
     "prohibited_content": "content_filter",
     "spii": "content_filter",
     "image_safety": "content_filter",
+    "image_prohibited_content": "content_filter",
+    "language": "content_filter",
+    "model_armor": "content_filter",
 }
 
 _FROM: Mapping[str, FinishReason] = {

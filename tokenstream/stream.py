@@ -34,8 +34,9 @@ class TokenStream:
     """Tokens in, whole frames out, kept alive, ended once, and stopped when the reader leaves.
 
     source: an iterable or async iterable of parts (of one that is both, the
-        reader's kind is used), an awaitable of one, or a callable that returns
-        one. It is called once, where it is read, never before someone reads.
+        reader's kind is used), an awaitable or a context manager of one, or a
+        callable that returns one. It is called once, where it is read, never
+        before someone reads. What SDKs yield becomes parts, see docs/sources.md.
     wire: a name or a wire object.
     keep_alive: idle seconds before a comment is sent (15); None turns it off.
         With None, a sync source under a sync reader needs no thread: it runs in
