@@ -39,7 +39,7 @@ FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
 # Beside the floors: all that each may import of ours.
 BESIDE: dict[str, set[str]] = {
-    "sources": {"sources", "parts", "errors", "gates", "clock"},
+    "sources": {"sources", "parts", "errors", "gates", "clock", "sse", "chunks", "shown"},
     "observe": {"observe", "result"},
     "client": {"sse", "errors"},
 }
