@@ -19,7 +19,16 @@ import httpx
 from ...errors import UpstreamError
 from .secrets import Secrets
 
-__all__ = ["BODY_LIMIT", "Failure", "noted", "refused", "said", "seconds_of", "unanswered"]
+__all__ = [
+    "BODY_LIMIT",
+    "Failure",
+    "is_encoded",
+    "noted",
+    "refused",
+    "said",
+    "seconds_of",
+    "unanswered",
+]
 
 BODY_LIMIT = 65536
 """Bytes of a refusal that are read."""
@@ -125,9 +134,14 @@ def _document(headers: Mapping[str, str], body: bytes) -> object:
 def _no_stream(status: int, headers: Mapping[str, str]) -> str:
     if status != 200:
         return f"the upstream answered {_named(status)}, not with a stream"
-    if headers.get("content-encoding", "identity") != "identity":
+    if is_encoded(headers):
         return "the upstream compressed its stream, which it was asked not to"
     return "the upstream did not answer with an event stream"
+
+
+def is_encoded(headers: Mapping[str, str]) -> bool:
+    """Tell whether a body is compressed, though it was asked not to be: it is not read then."""
+    return headers.get("content-encoding", "identity") != "identity"
 
 
 def _named(status: int) -> str:
@@ -138,8 +152,8 @@ def _named(status: int) -> str:
 
 
 def _kind(error: Mapping[str, Any]) -> str | None:
-    kind = error.get("type") or error.get("code") or error.get("status")
-    return kind[:_MESSAGE_LIMIT] if isinstance(kind, str) else None
+    words = (error.get(name) for name in ("type", "code", "status"))
+    return next((it[:_MESSAGE_LIMIT] for it in words if it and isinstance(it, str)), None)
 
 
 def _cut(message: str) -> str | None:

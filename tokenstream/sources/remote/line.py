@@ -39,7 +39,7 @@ class Line:
             self._release_shared(info["return_value"])
 
     def hold(self, stream: Any) -> None:
-        """Know the socket of a connection; where there is none, as in a test's client, do nothing."""
+        """Know the socket of a connection, if it has one."""
         found = None if stream is None else stream.get_extra_info("socket")
         with self._lock:
             self.release()

@@ -125,14 +125,13 @@ class AnthropicReply(Reply):
     def _event(self, event: Event) -> Iterator[object]:
         chunk = self._object(event)
         match chunk.get("type"):
-            case "message_stop":
-                self.complete = True
             case "error":
                 raise self._failed(chunk)
             case "ping":
-                pass
-            case _:
+                return
+            case kind:
                 yield from self._parts_of(chunk)
+                self.complete = kind == "message_stop"
 
 
 def reply_of(protocol: str, secrets: Secrets) -> Reply:

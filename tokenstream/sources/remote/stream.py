@@ -21,7 +21,7 @@ from ...errors import AlreadyRead, InvalidOption, UpstreamError
 from ...shown import shown
 from ...sse import MEDIA_TYPE
 from .ask import Api, Ask, ask
-from .failures import BODY_LIMIT, Failure, noted, refused, seconds_of, unanswered
+from .failures import BODY_LIMIT, Failure, is_encoded, noted, refused, seconds_of, unanswered
 from .line import Line
 from .reply import reply_of
 
@@ -37,11 +37,19 @@ LONGEST_WAIT = 8.0
 class _Remote:
     """What both readers share."""
 
-    def __init__(self, ask: Ask, timeout: httpx.Timeout, retries: int) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        timeout: httpx.Timeout,
+        retries: int,
+        client: httpx.Client | httpx.AsyncClient | None,
+    ) -> None:
         self._ask = ask
         self._timeout = timeout
         self._retries = retries
+        self._client = client
         self._tries = 0
+        self._line = Line()
         self._reply = reply_of(ask.protocol, ask.secrets)
         self._is_taken = False
 
@@ -89,13 +97,7 @@ class _Remote:
 class SyncRemote(_Remote, Iterator[object]):
     """A reply that is read with `for`, once. `interrupt` ends a read that waits."""
 
-    def __init__(
-        self, ask: Ask, timeout: httpx.Timeout, retries: int, client: httpx.Client | None
-    ) -> None:
-        super().__init__(ask, timeout, retries)
-        self._client = client
-        self._line = Line()
-        self._parts: Generator[object, None, None] | None = None
+    _parts: Generator[object, None, None] | None = None
 
     def __iter__(self) -> Iterator[object]:
         return self
@@ -121,7 +123,9 @@ class SyncRemote(_Remote, Iterator[object]):
     def _pull(self) -> Generator[object, None, None]:
         with ExitStack() as held:
             held.callback(self._line.release)
-            client = self._client or held.enter_context(httpx.Client(verify=_tls()))
+            client = self._client
+            if not isinstance(client, httpx.Client):
+                client = held.enter_context(httpx.Client(verify=_tls()))
             response = self._answer(client)
             if response is None:
                 return
@@ -152,7 +156,7 @@ class SyncRemote(_Remote, Iterator[object]):
 
     def _bytes(self, response: httpx.Response) -> Iterator[bytes]:
         try:
-            yield from response.iter_raw()
+            yield from response.iter_bytes()
             return
         except httpx.HTTPError as error:
             lost = self._lost(error)
@@ -163,12 +167,7 @@ class SyncRemote(_Remote, Iterator[object]):
 class AsyncRemote(_Remote, AsyncIterator[object]):
     """A reply that is read with `async for`, once."""
 
-    def __init__(
-        self, ask: Ask, timeout: httpx.Timeout, retries: int, client: httpx.AsyncClient | None
-    ) -> None:
-        super().__init__(ask, timeout, retries)
-        self._async_client = client
-        self._async_parts: AsyncGenerator[object, None] | None = None
+    _async_parts: AsyncGenerator[object, None] | None = None
 
     def __aiter__(self) -> AsyncIterator[object]:
         return self
@@ -187,8 +186,8 @@ class AsyncRemote(_Remote, AsyncIterator[object]):
 
     async def _apull(self) -> AsyncGenerator[object, None]:
         async with AsyncExitStack() as held:
-            client = self._async_client
-            if client is None:
+            client = self._client
+            if not isinstance(client, httpx.AsyncClient):
                 client = await held.enter_async_context(httpx.AsyncClient(verify=_tls()))
             response = await self._aanswer(client)
             held.push_async_callback(response.aclose)
@@ -214,7 +213,7 @@ class AsyncRemote(_Remote, AsyncIterator[object]):
 
     async def _abytes(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         try:
-            async for data in response.aiter_raw():
+            async for data in response.aiter_bytes():
                 yield data
             return
         except httpx.HTTPError as error:
@@ -224,10 +223,6 @@ class AsyncRemote(_Remote, AsyncIterator[object]):
 
 class Remote(SyncRemote, AsyncRemote):
     """A reply that is read with `for` or with `async for`, once."""
-
-    def __init__(self, ask: Ask, timeout: httpx.Timeout, retries: int) -> None:
-        AsyncRemote.__init__(self, ask, timeout, retries, None)
-        SyncRemote.__init__(self, ask, timeout, retries, None)
 
 
 @overload
@@ -340,7 +335,7 @@ def stream_chat(
     timeout = httpx.Timeout(idle_timeout, connect=connect_timeout, pool=connect_timeout)
     match client:
         case None:
-            return Remote(asked, timeout, retries)
+            return Remote(asked, timeout, retries, None)
         case httpx.Client():
             return SyncRemote(asked, timeout, retries, client)
         case httpx.AsyncClient():
@@ -362,15 +357,17 @@ def _tls() -> ssl.SSLContext:
 
 def _is_stream(response: httpx.Response) -> bool:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    is_plain = response.headers.get("content-encoding", "identity") == "identity"
-    return response.status_code == 200 and kind == MEDIA_TYPE and is_plain
+    is_right = response.status_code == 200 and kind == MEDIA_TYPE
+    return is_right and not is_encoded(response.headers)
 
 
 def _read(response: httpx.Response) -> bytes:
     """Return the beginning of a refusal's body, and close."""
     body = bytearray()
     try:
-        for data in response.iter_raw():
+        if is_encoded(response.headers):
+            return b""
+        for data in response.iter_bytes():
             body += data
             if len(body) >= BODY_LIMIT:
                 break
@@ -384,7 +381,9 @@ def _read(response: httpx.Response) -> bytes:
 async def _aread(response: httpx.Response) -> bytes:
     body = bytearray()
     try:
-        async for data in response.aiter_raw():
+        if is_encoded(response.headers):
+            return b""
+        async for data in response.aiter_bytes():
             body += data
             if len(body) >= BODY_LIMIT:
                 break
