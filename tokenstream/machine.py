@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -24,6 +24,9 @@ from .wires.base import Encoder, Wire
 __all__ = ["END_SUFFIX", "Gathered", "Machine", "State", "public_message"]
 
 log = logging.getLogger("tokenstream")
+
+_ITEMS = (*PARTS, bytes, bytearray, memoryview)
+"""What is itself a part: all else is a chunk, or nothing that is known."""
 
 END_SUFFIX = ".end"
 """`id: <run>` is on the first event, `id: <run>.end` on the terminal."""
@@ -131,7 +134,7 @@ class Machine:
         self._on_error = on_error or public_message
         self._pieces: TextPieces | None = None
         self._chunks: Chunks | None = None
-        self._kept = b""  # made of a batch before the wire raised in the middle of it
+        self._kept = b""  # made of a batch, or of a chunk, before the wire raised in the middle
         # In the middle of the stream and not of a character: one look a token, not two
         # (a member of an enum costs 50 ns).
         self._is_open = False
@@ -147,7 +150,10 @@ class Machine:
     def part(self, item: object) -> bytes:
         """Return the frames of one part: none for an empty token, or after the end.
 
-        Raises `UnknownPart` and `UnsupportedPart`; the stream is still open then.
+        An SDK's chunk is as many parts as it says something, maybe none.
+
+        Raises `UnknownPart`, `UnsupportedPart` and `UpstreamError`; the stream is still open
+        then.
         """
         if self._is_open and type(item) is str:
             # A token in the middle of a stream, which nearly every call is.
@@ -160,6 +166,8 @@ class Machine:
             )
         if self.state is State.ENDED:
             return b""
+        if not (self._encoder.verbatim or issubclass(type(item), _ITEMS)):
+            return self._chunk(item)
         frames = self._frames(item)
         if self.state is State.BEFORE:
             frames = self._encoder.opening() + frames
@@ -182,12 +190,12 @@ class Machine:
         self.gathered.texts += texts
         return self._with_id(frames) if self._id_due else frames
 
-    def _each(self, tokens: list[str]) -> bytes:
-        """Frame one by one; what is made before the wire raises goes out with the failure end."""
+    def _each(self, parts: Iterable[object]) -> bytes:
+        """Frame one by one; what is made before one raises goes out with the failure end."""
         frames: list[bytes] = []
         try:
-            for token in tokens:
-                frames.append(self.part(token))
+            for part in parts:
+                frames.append(self.part(part))
         except Exception:
             self._kept = b"".join(frames)
             raise
@@ -197,10 +205,13 @@ class Machine:
         """Return the success end, once.
 
         Raises what the wire raises for what it was to tell at the end, usage
-        say; the stream is still open then, for `fail`.
+        say, and `UpstreamError` where an SDK's reply was cut; the stream is
+        still open then, for `fail`.
         """
         if self.state is State.ENDED:
             return b""
+        if self._chunks is not None:
+            self._chunks.end()
         opening = self._encoder.opening() if self.state is State.BEFORE else b""
         tail, done = opening + self._cut_character(), self._encoder.done()
         self._close()
@@ -255,22 +266,22 @@ class Machine:
         if issubclass(kind, str):
             # Of a subclass, an enum say, its text and not what it prints as.
             return cut + self._text(str.__str__(item))
-        if self._encoder.verbatim or issubclass(kind, PARTS):
-            return cut + self._plain(item)
-        return cut + self._chunk(item)
+        return cut + self._plain(item)
 
     def _plain(self, part: object) -> bytes:
         frames = self._encoder.part(part)
         if isinstance(part, Event) and part.id is not None:
             self._has_ids = True
         self.gathered.add(part)
+        if self._chunks is not None and isinstance(part, Finish):
+            self._chunks.finished()
         return frames
 
     def _chunk(self, item: object) -> bytes:
+        # Nothing of it counts but its parts: `prime` and `ttft` wait for the first of them.
         if self._chunks is None:
             self._chunks = Chunks()
-        parts = self._chunks.parts(item)
-        return b"".join(self._text(it) if isinstance(it, str) else self._plain(it) for it in parts)
+        return self._each(self._chunks.parts(item))
 
     def _text(self, text: str) -> bytes:
         if not text and not self._encoder.verbatim:

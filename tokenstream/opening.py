@@ -13,8 +13,10 @@ from .errors import FinishedTooLate, ForeignLoop, NotASource
 __all__ = [
     "Returns",
     "aclose_all",
+    "aenter",
     "check_source",
     "close_all",
+    "enter",
     "explained",
     "is_async",
     "is_factory",
@@ -46,11 +48,12 @@ def check_source(source: object) -> None:
         raise NotASource("the source is a coroutine that was awaited already: call it again")
     if isinstance(source, Iterable | AsyncIterable) or hasattr(source, "__getitem__"):
         return
-    if callable(source) or inspect.isawaitable(source):
+    if callable(source) or inspect.isawaitable(source) or is_manager(source):
         return
     raise NotASource(
         f"the source is {type(source).__name__}, which can't be iterated: give an iterable or "
-        "async iterable of tokens, an awaitable of one, or a callable that returns one"
+        "async iterable of tokens, an awaitable or a context manager of one, or a callable "
+        "that returns one"
     )
 
 
@@ -58,6 +61,8 @@ def is_async(source: object) -> bool:
     """Tell whether a source can only be read on a loop, as far as it shows before it is called."""
     if isinstance(source, AsyncIterable):
         return not isinstance(source, Iterable)
+    if is_manager(source):
+        return not hasattr(type(source), "__enter__")
     return inspect.isawaitable(source) or (is_factory(source) and makes_async(source))
 
 
@@ -67,7 +72,7 @@ def refuse_opened(source: object) -> None:
     Under WSGI that loop ends with the view, before the stream begins.
     """
     unbound = inspect.iscoroutine(source) or inspect.isasyncgen(source) or is_factory(source)
-    if is_async(source) and not unbound:
+    if is_async(source) and not (unbound or is_manager(source)):
         raise ForeignLoop(
             f"the source ({type(source).__name__}) was opened on the loop of an async view under "
             "WSGI, which ends before the stream: give a callable, such as "
@@ -89,12 +94,25 @@ def runs_on_loop(source: object, *, wants_async: bool) -> bool:
     """Tell whether a source is read on a loop; of one that is both, the reader's kind decides."""
     if isinstance(source, AsyncIterable) and isinstance(source, Iterable):
         return wants_async
+    if is_manager(source) and hasattr(type(source), "__enter__"):
+        return wants_async and hasattr(type(source), "__aenter__")
     return is_async(source)
 
 
 def is_factory(source: object) -> TypeGuard[Callable[[], Any]]:
     """Tell whether a source is to be called for the real one."""
-    return callable(source) and not isinstance(source, Iterable | AsyncIterable)
+    is_iterable = isinstance(source, Iterable | AsyncIterable)
+    return callable(source) and not (is_iterable or is_manager(source))
+
+
+def is_manager(source: object) -> bool:
+    """Tell whether a source is to be entered for the real one, and left at the end.
+
+    As SDKs' `stream()` helpers are, which make their request there.
+    """
+    kind = type(source)
+    is_iterable = isinstance(source, Iterable | AsyncIterable)
+    return not is_iterable and (hasattr(kind, "__enter__") or hasattr(kind, "__aenter__"))
 
 
 def makes_async(source: object) -> bool:
@@ -102,6 +120,42 @@ def makes_async(source: object) -> bool:
     partial_of: Any = getattr(source, "func", source)
     function = inspect.unwrap(partial_of)
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+class _Entered:
+    """What a context manager gave, and the manager: iterating it costs a token nothing."""
+
+    def __init__(self, given: Any, leave: Callable[..., object]) -> None:
+        self._given = given
+        self._leave = leave
+
+    def close(self) -> object:
+        """Leave the manager; of an async one, an awaitable."""
+        return self._leave(None, None, None)
+
+
+class _EnteredSync(_Entered):
+    def __iter__(self) -> Iterator[object]:
+        return open_sync(self._given)
+
+
+class _EnteredAsync(_Entered):
+    def __aiter__(self) -> AsyncIterator[object]:
+        return open_async(self._given)
+
+
+def enter(source: Any) -> Any:
+    """Return a source that is open: of a sync context manager, what it gave."""
+    if not is_manager(source) or not hasattr(type(source), "__enter__"):
+        return source
+    return _EnteredSync(source.__enter__(), source.__exit__)
+
+
+async def aenter(source: Any) -> Any:
+    """Return a source that is open: of an async context manager, what it gave."""
+    if not is_manager(source) or not hasattr(type(source), "__aenter__"):
+        return source
+    return _EnteredAsync(await source.__aenter__(), source.__aexit__)
 
 
 def open_sync(source: Any) -> Iterator[object]:

@@ -271,7 +271,8 @@ class Pump:
         return self.machine.texts(texts)
 
     def _put(self, frames: bytes) -> bool:
-        if self.first_at is None:
+        # Not for a chunk that says nothing, which is no part.
+        if self.first_at is None and self.machine.parts:
             self.first_at = self.clock.now()
             return self.inbox.put(frames)  # wakes a reader that primes, though it be empty
         return self.inbox.put(frames) if frames else self.inbox.has_room()

@@ -16,6 +16,7 @@ from ..gates import Alarm, LoopGate
 from ..opening import (
     Returns,
     aclose_all,
+    aenter,
     check_source,
     explained,
     is_factory,
@@ -193,7 +194,8 @@ class LoopDriver:
             self._handed_over = True
             # A thread in any case: the reader's own may be asleep by now.
             pump.hand_over(source, ThreadDriver(pump))
-        return source
+            return source
+        return await aenter(source)
 
     async def _take_parts(self, iterator: AsyncIterator[object]) -> None:
         pump, inbox, look = self._pump, self._pump.inbox, time.perf_counter

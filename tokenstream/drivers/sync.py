@@ -9,7 +9,7 @@ from functools import partial
 
 from ..gates import ThreadGate
 from ..native import start_thread
-from ..opening import Returns, close_all, is_factory, open_sync, runs_on_loop
+from ..opening import Returns, close_all, enter, is_factory, open_sync, runs_on_loop
 from ..parts import Interruptible
 from ..pump import Pump, call_on_finish
 
@@ -247,7 +247,8 @@ class _SyncLife:
         if runs_on_loop(source, wants_async=pump.wants_async):
             self.handed_over = True
             self._driver.exclusively(partial(pump.hand_over, source))
-        return source
+            return source
+        return enter(source)
 
     def _feed(self, iterator: Iterator[object]) -> Iterator[None]:
         pump = self._pump

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterable
 
 from ..chunks import Chunks
-from ..opening import aclose_all, close_all, is_factory, open_async, open_sync
+from ..opening import aclose_all, aenter, close_all, enter, is_factory, open_async, open_sync
 from ..parts import TextPieces
 from .base import Wire
 from .names import WireName, find_wire
@@ -22,11 +22,11 @@ def collect(source: object, wire: WireName | Wire = "openai-chat") -> JsonObject
     source: an iterable of parts, or a callable that returns one.
 
     Raises what the source raises, `NotASource` for one that must be awaited (see
-    `acollect`), `UnknownPart`, `UnknownWire`, and `InvalidOption` for a wire that has
-    no reply but a stream.
+    `acollect`), `UnknownPart`, `UnknownWire`, `InvalidOption` for a wire that has no reply
+    but a stream, and `UpstreamError` for an SDK's reply that fails or is cut.
     """
     folded = _Folded(find_wire(wire))
-    opened = source() if is_factory(source) else source
+    opened = enter(source() if is_factory(source) else source)
     items = None
     try:
         items = open_sync(opened)
@@ -45,11 +45,12 @@ async def acollect(source: object, wire: WireName | Wire = "openai-chat") -> Jso
     try:
         if inspect.isawaitable(opened):
             opened = await opened
-        if isinstance(opened, AsyncIterable):
+        if isinstance(opened := await aenter(opened), AsyncIterable):
             items = open_async(opened)
             async for item in items:
                 folded.add(item)
         else:
+            opened = enter(opened)
             for item in open_sync(opened):
                 folded.add(item)
     finally:
@@ -75,5 +76,6 @@ class _Folded:
             self._reply.add(part)
 
     def document(self) -> JsonObject:
+        self._chunks.end()
         self._reply.add(self._pieces.end())
         return self._wire.document(self._reply)

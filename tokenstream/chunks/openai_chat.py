@@ -1,0 +1,142 @@
+"""OpenAI's Chat Completions, the older Completions, and all who speak as they do.
+
+Source: the API's reference; litellm's ModelResponseStream; vLLM, DeepSeek, OpenRouter and
+Perplexity for what they add (`reasoning`, `reasoning_content`, `error`, `citations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import UnknownPart, UpstreamError
+from ..parts import Reasoning, ToolCall, Usage
+from .fields import Fields, counts, fields_of, inside, integer, listed, text
+from .protocol import Protocol, failing, upstream_error
+
+__all__ = ["OpenAIChat", "OpenAIHelper"]
+
+
+class OpenAIChat(Protocol):
+    """Chunks with `choices`. A reply is whole once a `finish_reason` came."""
+
+    terminal = "a finish_reason"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = False
+        self._last_call = 0
+
+    def parts(self, chunk: Fields) -> Iterable[object]:
+        """Return the parts of a chunk."""
+        found: list[object] = []
+        choices = listed(chunk, "choices")
+        word = ""
+        for item in choices:
+            choice = fields_of(item)
+            if choice.get("index"):
+                raise _second_answer()
+            found += self._said(choice)
+            word = text(choice, "finish_reason")
+        for url in listed(chunk, "citations"):
+            if isinstance(url, str):
+                found += self.source(url, "")
+        self._begin(found)
+        if word and word != "error":
+            found += self.finished(word)
+        # A count that comes with a role only is not the first part.
+        if (usage := chunk.get("usage")) is not None and (found or self._has_begun(choices)):
+            found.append(_usage(fields_of(usage)))
+        if error := chunk.get("error"):
+            return failing(found, upstream_error(error))
+        if word == "error":
+            return failing(found, UpstreamError("the upstream's reply ended in an error"))
+        return found
+
+    def _begin(self, found: list[object]) -> None:
+        # After the end a chunk may come that says nothing: OpenRouter counts in one.
+        if found or not self._began:
+            self._began = self.is_open = True
+            self.has_spoken = self.has_spoken or bool(found)
+
+    def _has_begun(self, choices: object) -> bool:
+        return self.has_spoken or not self.is_open or not choices
+
+    def _said(self, choice: Fields) -> list[object]:
+        delta = choice.get("delta") or choice.get("message")
+        if not delta:
+            said = text(choice, "text")  # of the older Completions
+            return [said] if said else []
+        held = fields_of(delta)
+        found: list[object] = []
+        if thought := text(held, "reasoning_content") or text(held, "reasoning"):
+            found.append(Reasoning(thought))
+        if "thinking_blocks" in held:
+            found += _signatures(held)
+        if said := text(held, "content") or text(held, "refusal"):
+            found.append(said)
+        if held.get("tool_calls"):
+            found += map(self._call, listed(held, "tool_calls"))
+        if called := held.get("function_call"):
+            found.append(_called(0, None, fields_of(called)))
+        if "annotations" in held:
+            for note in listed(held, "annotations"):
+                cited = inside(fields_of(note), "url_citation")
+                found += self.source(text(cited, "url"), text(cited, "title"))
+        for kind in ("audio", "images"):
+            if held.get(kind):
+                self.leave_out(kind)
+        return found
+
+    def _call(self, item: object) -> ToolCall:
+        call = fields_of(item)
+        place, call_id = integer(call, "index"), text(call, "id")
+        if place is None:  # of a server that sends each call whole
+            place = self._last_call + 1 if call_id and self.has_calls else self._last_call
+        self.has_calls, self._last_call = True, place
+        return _called(place, call_id, inside(call, "function"))
+
+
+class OpenAIHelper(Protocol):
+    """The events of `client.chat.completions.stream()`: one holds the chunk, others repeat it."""
+
+    def __init__(self, chat: OpenAIChat) -> None:
+        super().__init__()
+        self._chat = chat
+
+    def parts(self, chunk: Fields) -> Iterable[object]:
+        """Return the parts of an event."""
+        if (raw := chunk.get("chunk")) is None:
+            return ()
+        return self._chat.parts(fields_of(raw))
+
+
+def _called(place: int, call_id: str | None, function: Fields) -> ToolCall:
+    name, arguments = text(function, "name") or None, text(function, "arguments")
+    return ToolCall(place, call_id or None, name, arguments)
+
+
+def _signatures(delta: Fields) -> list[object]:
+    # litellm: what Anthropic's models sign their thinking with, which is in reasoning_content.
+    blocks = map(fields_of, listed(delta, "thinking_blocks"))
+    signatures = (text(block, "signature") for block in blocks)
+    return [Reasoning("", signature) for signature in signatures if signature]
+
+
+def _usage(usage: Fields) -> Usage:
+    before, after = (
+        inside(usage, "prompt_tokens_details"),
+        inside(usage, "completion_tokens_details"),
+    )
+    return Usage(
+        integer(usage, "prompt_tokens") or 0,
+        integer(usage, "completion_tokens") or 0,
+        counts(before, cached_tokens="cached_tokens")
+        | counts(after, reasoning_tokens="reasoning_tokens"),
+    )
+
+
+def _second_answer() -> UnknownPart:
+    return UnknownPart(
+        "the source yielded a chunk of a second answer (choices[].index above 0), "
+        "and a stream has one: ask for n=1"
+    )
