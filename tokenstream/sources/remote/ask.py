@@ -19,6 +19,8 @@ __all__ = ["Api", "Ask", "ask"]
 Api: TypeAlias = Literal["openai", "anthropic"]
 
 _PROTOCOLS: Mapping[Api, str] = {"openai": "openai-chat", "anthropic": "anthropic"}
+Message: TypeAlias = Mapping[str, Any]
+
 _VERSION = "2023-06-01"
 
 
@@ -50,9 +52,7 @@ def ask(
     if api not in get_args(Api):
         raise InvalidOption(f"api={shown(api)}: it must be one of {', '.join(get_args(Api))}")
     _check(messages, model, api_key, params)
-    # What a `ChatRequest` says of nothing is not for the wire: tools=[], stop=None.
-    given = {name: value for name, value in params.items() if value is not None and value != []}
-    body = {"model": model, **_BODIES[api](list(messages), given), "stream": True}
+    body = {"model": model, **_BODIES[api](list(messages), params), "stream": True}
     own = dict(headers or {})
     return Ask(
         _PROTOCOLS[api],
@@ -129,12 +129,21 @@ def _json(body: Mapping[str, Any]) -> bytes:
         raise InvalidOption(f"the request can't be told as JSON: {error}") from None
 
 
-def _openai_body(messages: list[Mapping[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
-    options = params.get("stream_options")
-    if "stream_options" not in params or isinstance(options, Mapping):
+def _openai_body(messages: list[Message], params: Mapping[str, Any]) -> dict[str, Any]:
+    options = params.get("stream_options", {})
+    if isinstance(options, Mapping):
         # Servers count only where they are asked to.
-        params["stream_options"] = {**(options or {}), "include_usage": True}
-    return {"messages": messages, **params}
+        params = {**params, "stream_options": {**options, "include_usage": True}}
+    return {"messages": messages, **_given(params)}
 
 
-_BODIES = {"openai": _openai_body, "anthropic": anthropic_body}
+def _anthropic_body(messages: list[Message], params: Mapping[str, Any]) -> dict[str, Any]:
+    return anthropic_body(messages, _given(params))
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is there: `tools=[]` and `stop=None` of a `ChatRequest` are not."""
+    return {name: value for name, value in params.items() if value is not None and value != []}
+
+
+_BODIES = {"openai": _openai_body, "anthropic": _anthropic_body}
