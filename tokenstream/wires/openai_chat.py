@@ -9,6 +9,7 @@ compatible servers do.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,9 @@ from .request import ChatRequest, Fields, JsonObject
 
 __all__ = ["OpenAIChat"]
 
+_MODEL = "tokenstream"
+_COUNTS = {Usage}
+
 
 @dataclass(frozen=True)
 class OpenAIChat(Wire):
@@ -32,14 +36,17 @@ class OpenAIChat(Wire):
         request's `stream_options` asks for; it needs a `Usage` from the source.
     id, created: the same in every chunk; made for each stream where not given.
         created is in seconds since 1970.
+    relay: pass the chunks of an upstream that speaks this protocol as they came, with
+        its model, id and created; None (the default) for where none of the three is given.
 
     Raises `InvalidOption` for another type of `model`, `id` or `created`.
     """
 
-    model: str = "tokenstream"
+    model: str = _MODEL
     include_usage: bool = False
     id: str | None = None
     created: int | None = None
+    relay: bool | None = None
     name = "openai-chat"
 
     def __post_init__(self) -> None:
@@ -47,7 +54,9 @@ class OpenAIChat(Wire):
 
     def begin(self) -> Encoder:
         """Return the encoder of one stream."""
-        return _ChatEncoder(self)
+        encoder = _ChatEncoder(self)
+        encoder.relays = self.name if self._relays() else None
+        return encoder
 
     def read(self, body: Fields) -> ChatRequest:
         """Return what a request's body asks for."""
@@ -72,7 +81,12 @@ class OpenAIChat(Wire):
             self,
             model=ask.model or self.model,
             include_usage=self.include_usage or wants_usage,
+            relay=self._relays(),
         )
+
+    def _relays(self) -> bool:
+        is_given = self.model != _MODEL or self.id is not None or self.created is not None
+        return not is_given if self.relay is None else self.relay
 
     def document(self, reply: Reply) -> JsonObject:
         """Return a `chat.completion`."""
@@ -123,6 +137,7 @@ class _ChatEncoder(Encoder):
         self._calls = Calls()
         self._usage: Usage | None = None
         self._reason: str | None = None
+        self._is_finished = False  # by a chunk of the upstream's own
 
     def text(self, text: str) -> bytes:
         return (self._before_text + json_string(text) + self._after_text).encode("ascii")
@@ -161,7 +176,20 @@ class _ChatEncoder(Encoder):
         self._reason = part.reason
         return b""
 
+    def relay(self, events: Sequence[tuple[str, Sequence[object]]]) -> bytes:
+        frames: list[str] = []
+        for data, parts in events:
+            kinds = {type(part) for part in parts}
+            if Finish in kinds:
+                self._is_finished = True
+            # The counts alone are for who asked for them.
+            if self._include_usage or kinds != _COUNTS:
+                frames.append(f"data: {data}\n\n")
+        return "".join(frames).encode("ascii")
+
     def done(self) -> bytes:
+        if self._is_finished:
+            return DONE
         reason = self._reason or ("tool_calls" if self._calls.all else "stop")
         return self._chunk({}, reason) + self._usage_chunk() + DONE
 

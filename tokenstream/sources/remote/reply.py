@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 from ...chunks import Chunks
 from ...errors import EventTooLarge, UpstreamError
+from ...parts import Relayed
 from ...sse import Decoder, Event
 from .failures import noted, said
 from .secrets import Secrets
 
 __all__ = ["Reply", "reply_of"]
+
+JsonObject: TypeAlias = dict[str, Any]
 
 
 class Reply:
@@ -28,15 +32,45 @@ class Reply:
         self._secrets = secrets
         self._decoder = Decoder()
         self._chunks = Chunks()
+        self._held: list[tuple[str, tuple[object, ...]]] = []
 
     def feed(self, data: bytes) -> Iterator[object]:
         """Yield the parts that `data` completes. Raises `UpstreamError`, after those before it."""
+        for event in self._events(data):
+            for part in self._event(event)[1]:
+                self.begun = True
+                yield part
+
+    def relay(self, data: bytes) -> Iterator[Relayed]:
+        """Do what `feed` does, for a wire that speaks the same: the events, with their parts."""
+        fault: UpstreamError | None = None
         try:
-            events = self._decoder.feed(data)
+            for event in self._events(data):
+                chunk, parts = self._event(event)
+                self.begun = self.begun or bool(parts)
+                if chunk is not None:
+                    self._held.append((_written(event.data, chunk), parts))
+        except UpstreamError as error:
+            fault = error
+        if self.begun and self._held:
+            held, self._held = self._held, []
+            yield Relayed(tuple(held))
+        if fault is not None:
+            raise fault
+
+    def _events(self, data: bytes) -> Iterator[Event]:
+        """Yield the events up to the terminal."""
+        too_large = False
+        try:
+            events: Iterable[Event] = self._decoder.feed(data)
         except EventTooLarge as error:
-            yield from self._parts(list(error.events))
-            raise self.broken("the upstream sent an event that is too large") from None
-        yield from self._parts(events)
+            events, too_large = error.events, True
+        for event in events:
+            yield event
+            if self.complete:
+                return
+        if too_large:
+            raise self.broken("the upstream sent an event that is too large")
 
     def end(self) -> None:
         """The upstream has closed. Raises `UpstreamError` if that was not its reply's end."""
@@ -50,32 +84,24 @@ class Reply:
     def _is_whole(self) -> bool:
         return self.complete
 
-    def _parts(self, events: list[Event]) -> Iterator[object]:
-        for event in events:
-            for part in self._event(event):
-                self.begun = True
-                yield part
-            if self.complete:
-                return
-
-    def _event(self, event: Event) -> Iterator[object]:
+    def _event(self, event: Event) -> tuple[JsonObject | None, tuple[object, ...]]:
+        """Return the chunk that an event is, None where it is none, and the parts in it."""
         raise NotImplementedError  # each API has its own
 
-    def _object(self, event: Event) -> dict[str, Any]:
+    def _object(self, event: Event) -> JsonObject:
         """Return what an event says. Raises `UpstreamError` for what is no JSON object."""
         try:
-            found = json.loads(event.data)
+            found = json.loads(event.data, parse_constant=_no_number)
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise self.broken("the upstream sent what is no JSON object")
         return found
 
-    def _parts_of(self, chunk: dict[str, Any]) -> Iterator[object]:
+    def _parts_of(self, chunk: JsonObject) -> tuple[object, ...]:
         error: Exception
         try:
-            yield from self._chunks.parts(chunk)
-            return
+            return tuple(self._chunks.parts(chunk))
         except UpstreamError:
             raise
         except Exception as unknown:  # whatever fields of other types lead to
@@ -104,34 +130,53 @@ class OpenAIReply(Reply):
     def _is_whole(self) -> bool:
         return self.complete or self._finished
 
-    def _event(self, event: Event) -> Iterator[object]:
+    def _event(self, event: Event) -> tuple[JsonObject | None, tuple[object, ...]]:
         if event.data.strip() == "[DONE]":
             self.complete = True
-            return
+            return None, ()
         if event.event not in (None, "message", "error"):
-            return  # a ping
+            return None, ()  # a ping
         chunk = self._object(event)
         if event.event == "error" or chunk.get("error") is not None:
             raise self._failed(chunk)
-        yield from self._parts_of(chunk)
+        parts = self._parts_of(chunk)
         choices = chunk.get("choices")
         if isinstance(choices, list):
-            self._finished |= any(it.get("finish_reason") for it in choices)
+            self._finished = self._finished or any(it.get("finish_reason") for it in choices)
+        return chunk, parts
 
 
 class AnthropicReply(Reply):
     """A reply in events of Anthropic's messages; `message_stop` ends it."""
 
-    def _event(self, event: Event) -> Iterator[object]:
+    def _event(self, event: Event) -> tuple[JsonObject | None, tuple[object, ...]]:
         chunk = self._object(event)
-        match chunk.get("type"):
-            case "error":
-                raise self._failed(chunk)
-            case "ping":
-                return
-            case kind:
-                yield from self._parts_of(chunk)
-                self.complete = kind == "message_stop"
+        kind = chunk.get("type")
+        if kind == "error":
+            raise self._failed(chunk)
+        if kind == "ping":
+            return None, ()
+        parts = self._parts_of(chunk)
+        self.complete = kind == "message_stop"
+        return chunk, parts
+
+
+def _written(data: str, chunk: JsonObject) -> str:
+    """Return a chunk as one line of ASCII, as it came where it is that.
+
+    Written anew, too, where a client would take it for an error, for the key alone.
+    """
+    if data.isascii() and "\n" not in data and "error" not in chunk and not _NO_JSON.search(data):
+        return data
+    told = {name: value for name, value in chunk.items() if name != "error"}
+    return json.dumps(told, separators=(",", ":"))
+
+
+def _no_number(_: str) -> None:
+    """Python writes, and reads, what JSON has not: NaN and Infinity."""
+
+
+_NO_JSON = re.compile("NaN|Infinity")
 
 
 def reply_of(protocol: str, secrets: Secrets) -> Reply:

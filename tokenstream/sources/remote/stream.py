@@ -52,9 +52,17 @@ class _Remote:
         self._line = Line()
         self._reply = reply_of(ask.protocol, ask.secrets)
         self._is_taken = False
+        self._relays = False
 
     def __repr__(self) -> str:
         return f"<stream_chat from {self._ask.url.host}>"
+
+    def relay(self, protocol: str) -> None:
+        """Give what comes as it comes, if the upstream speaks `protocol`. See `parts.Relays`."""
+        self._relays = protocol == self._ask.protocol
+
+    def _read(self, data: bytes) -> Iterator[object]:
+        return self._reply.relay(data) if self._relays else self._reply.feed(data)
 
     def _take(self) -> None:
         if self._is_taken:
@@ -133,7 +141,7 @@ class SyncRemote(_Remote, Iterator[object]):
             if not self._line.is_held and response.http_version != "HTTP/2":
                 self._line.hold(response.extensions.get("network_stream"))
             for data in self._bytes(response):
-                yield from self._reply.feed(data)
+                yield from self._read(data)
                 if self._reply.complete or self._line.is_cut:
                     return
             if not self._line.is_cut:
@@ -193,7 +201,7 @@ class AsyncRemote(_Remote, AsyncIterator[object]):
             held.push_async_callback(response.aclose)
             pieces = await held.enter_async_context(aclosing(self._abytes(response)))
             async for data in pieces:
-                for part in self._reply.feed(data):
+                for part in self._read(data):
                     yield part
                 if self._reply.complete:
                     return
