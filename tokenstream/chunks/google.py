@@ -35,12 +35,13 @@ class Google(Protocol):
                     "ask for candidate_count=1"
                 )
             found += self._said(candidate)
-            found += self._cited(candidate)
+            if candidate.get("grounding_metadata") or candidate.get("groundingMetadata"):
+                found += self._cited(candidate)
             word = text(candidate, "finish_reason", "finishReason")
         self.is_open = self.is_open or bool(found)
         if word and word != _NO_REASON:
             found += self.stopped(word)
-        elif self._is_refused(chunk):
+        elif not chunk.get("candidates") and self._is_refused(chunk):
             found += self.finished("content_filter")
         else:
             return found

@@ -41,8 +41,9 @@ class LangChain(Protocol):
 
     def _grown(self, message: Fields, calls: Iterable[object], *, chunk_of: bool) -> list[object]:
         found: list[object] = []
-        if thought := text(inside(message, "additional_kwargs"), "reasoning_content"):
-            found.append(Reasoning(thought))
+        if more := message.get("additional_kwargs"):
+            thought = text(fields_of(more), "reasoning_content")
+            found += [Reasoning(thought)] if thought else []
         content = message.get("content")
         for block in (content,) if isinstance(content, str) else listed(message, "content"):
             found += ([block] if block else []) if isinstance(block, str) else self._block(block)
@@ -52,10 +53,14 @@ class LangChain(Protocol):
             self._places.clear()
             found.insert(0, Step())
         self.has_spoken = self.has_spoken or bool(found)
-        told = inside(message, "response_metadata")
-        if word := next((word for name in _REASONS if (word := text(told, name))), ""):
-            found += self.finished(word)
+        if told := message.get("response_metadata"):
+            found += self._ended(fields_of(told))
         return found + self._counted(message, bool(found))
+
+    def _ended(self, told: Fields) -> list[object]:
+        words = (text(told, name) for name in _REASONS)
+        word = next(filter(None, words), None)
+        return [] if word is None else self.finished(word)
 
     def _block(self, item: object) -> list[object]:
         block = fields_of(item)

@@ -15,6 +15,8 @@ from .protocol import Protocol, failing, upstream_error
 
 __all__ = ["OpenAIChat", "OpenAIHelper"]
 
+_RARE = frozenset({"thinking_blocks", "annotations", "audio", "images"})
+
 
 class OpenAIChat(Protocol):
     """Chunks with `choices`. A reply is whole once a `finish_reason` came."""
@@ -37,14 +39,20 @@ class OpenAIChat(Protocol):
                 raise _second_answer()
             found += self._said(choice)
             word = text(choice, "finish_reason")
-        for url in listed(chunk, "citations"):
-            if isinstance(url, str):
-                found += self.source(url, "")
+        if "citations" in chunk:
+            found += self._cited(chunk)
         self._begin(found)
+        if word or chunk.get("usage") or chunk.get("error"):
+            return self._more(chunk, found, word)
+        return found
+
+    def _more(self, chunk: Fields, found: list[object], word: str) -> Iterable[object]:
+        """Return what there is of an end, a count and an error, after what was said."""
         if word and word != "error":
             found += self.finished(word)
         # A count that comes with a role only is not the first part.
-        if (usage := chunk.get("usage")) is not None and (found or self._has_begun(choices)):
+        says_nothing = not (found or self.has_spoken) and self.is_open and chunk.get("choices")
+        if (usage := chunk.get("usage")) and not says_nothing:
             found.append(_usage(fields_of(usage)))
         if error := chunk.get("error"):
             return failing(found, upstream_error(error))
@@ -58,34 +66,42 @@ class OpenAIChat(Protocol):
             self._began = self.is_open = True
             self.has_spoken = self.has_spoken or bool(found)
 
-    def _has_begun(self, choices: object) -> bool:
-        return self.has_spoken or not self.is_open or not choices
-
     def _said(self, choice: Fields) -> list[object]:
+        # Looked at before it is read: a chunk has one field of these, or none.
         delta = choice.get("delta") or choice.get("message")
         if not delta:
-            said = text(choice, "text")  # of the older Completions
-            return [said] if said else []
+            return [text(choice, "text")] if choice.get("text") else []  # of Completions
         held = fields_of(delta)
         found: list[object] = []
-        if thought := text(held, "reasoning_content") or text(held, "reasoning"):
-            found.append(Reasoning(thought))
-        if "thinking_blocks" in held:
-            found += _signatures(held)
-        if said := text(held, "content") or text(held, "refusal"):
-            found.append(said)
+        if held.get("reasoning_content"):
+            found.append(Reasoning(text(held, "reasoning_content")))
+        elif held.get("reasoning"):
+            found.append(Reasoning(text(held, "reasoning")))
+        if not _RARE.isdisjoint(held):
+            found += self._rare(held)
+        if held.get("content"):
+            found.append(text(held, "content"))
+        elif held.get("refusal"):
+            found.append(text(held, "refusal"))
         if held.get("tool_calls"):
             found += map(self._call, listed(held, "tool_calls"))
-        if called := held.get("function_call"):
+        elif called := held.get("function_call"):
             found.append(_called(0, None, fields_of(called)))
-        if "annotations" in held:
-            for note in listed(held, "annotations"):
-                cited = inside(fields_of(note), "url_citation")
-                found += self.source(text(cited, "url"), text(cited, "title"))
+        return found
+
+    def _rare(self, delta: Fields) -> list[object]:
+        found = _signatures(delta)
+        for note in listed(delta, "annotations"):
+            cited = inside(fields_of(note), "url_citation")
+            found += self.source(text(cited, "url"), text(cited, "title"))
         for kind in ("audio", "images"):
-            if held.get(kind):
+            if delta.get(kind):
                 self.leave_out(kind)
         return found
+
+    def _cited(self, chunk: Fields) -> list[object]:
+        urls = (url for url in listed(chunk, "citations") if isinstance(url, str))
+        return [source for url in urls for source in self.source(url, "")]
 
     def _call(self, item: object) -> ToolCall:
         call = fields_of(item)

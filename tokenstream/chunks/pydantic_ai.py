@@ -61,7 +61,8 @@ class PydanticAI(Protocol):
         self._ran_tools = True
         part = inside(event, "part") or inside(event, "result")
         output = part.get("content")
-        is_error = text(part, "part_kind") == "retry-prompt" or part.get("outcome") == "failed"
+        was_refused = text(part, "part_kind") == "retry-prompt"
+        is_error = was_refused or part.get("outcome") not in (None, "success")
         return [ToolResult(text(part, "tool_call_id"), _plain(output), is_error)]
 
     def _run_ended(self, event: Fields) -> list[object]:
