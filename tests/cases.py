@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from tokenstream import (
+    AISDK,
     Data,
     Finish,
     Json,
@@ -21,9 +22,9 @@ from tokenstream import (
     Wire,
     sse,
 )
-from tokenstream.errors import UnknownPart, UnsupportedPart
+from tokenstream.errors import InvalidOption, UnknownPart, UnsupportedPart
 
-__all__ = ["CASES", "CHAT", "Case", "SourceBroke"]
+__all__ = ["CASES", "CHAT", "UI", "Case", "SourceBroke"]
 
 
 class SourceBroke(Exception):
@@ -86,6 +87,21 @@ CHAT_ERROR = (
 def chat_usage(**counts: int) -> bytes:
     usage = json.dumps(counts, separators=(",", ":"))
     return f'data: {{{CHAT_HEAD},"choices":[],"usage":{usage}}}\n\n'.encode()
+
+
+UI = AISDK(id="m1")
+UI_START = frame({"type": "start", "messageId": "m1"}) + frame({"type": "start-step"})
+UI_FAILED = frame({"type": "error", "errorText": "generation failed"})
+
+
+def ui_text(*tokens: str, is_cut: bool = False) -> bytes:
+    deltas = [frame({"type": "text-delta", "id": "text-1", "delta": token}) for token in tokens]
+    start, end = (frame({"type": f"text-{it}", "id": "text-1"}) for it in ("start", "end"))
+    return start + b"".join(deltas) + (b"" if is_cut else end)
+
+
+def ui_finish() -> bytes:
+    return frame({"type": "finish-step"}) + frame({"type": "finish", "finishReason": "stop"}) + DONE
 
 
 def lines(*events: str) -> bytes:
@@ -544,4 +560,44 @@ CHAT_CASES = [
     ),
 ]
 
-CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES]
+UI_CASES = [
+    Case("tokens", UI, (" a", "b"), UI_START + ui_text(" a", "b") + ui_finish()),
+    Case("no token at all", UI, (), UI_START + ui_finish()),
+    Case(
+        "a call, its result and the next step",
+        UI,
+        (ToolCall(0, "c1", "sum", "{}"), ToolResult("c1", 3), Step(), "a", Finish("stop")),
+        UI_START
+        + frame({"type": "tool-input-start", "toolCallId": "c1", "toolName": "sum"})
+        + frame({"type": "tool-input-delta", "toolCallId": "c1", "inputTextDelta": "{}"})
+        + frame(
+            {"type": "tool-input-available", "toolCallId": "c1", "toolName": "sum", "input": {}}
+        )
+        + frame({"type": "tool-output-available", "toolCallId": "c1", "output": 3})
+        + frame({"type": "finish-step"})
+        + frame({"type": "start-step"})
+        + ui_text("a")
+        + ui_finish(),
+        text="a",
+    ),
+    Case(
+        "a result of no call",
+        UI,
+        ("a", ToolResult("c1", 3)),
+        UI_START + ui_text("a", is_cut=True) + UI_FAILED,
+        outcome="failed",
+        error=InvalidOption,
+        text="a",
+    ),
+    Case(
+        "a failure after a token",
+        UI,
+        ("a", broke),
+        UI_START + ui_text("a", is_cut=True) + UI_FAILED,
+        outcome="failed",
+        error=SourceBroke,
+    ),
+    Case("a failure before the first", UI, (broke,), UI_FAILED, "failed", SourceBroke),
+]
+
+CASES = [*JSON_CASES, *TEXT_CASES, *CHAT_CASES, *UI_CASES]

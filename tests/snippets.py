@@ -6,17 +6,23 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "python_blocks", "run_page"]
+__all__ = ["ROOT", "blocks", "python_blocks", "run_page"]
 
 ROOT = Path(__file__).parent.parent
 
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 
 def python_blocks(page: str) -> list[str]:
-    """Return the Python blocks of `page`, padded so that a traceback names the page's own line."""
+    """Return the Python blocks of `page`."""
+    return blocks(page, "python")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of a language, padded so that a traceback names the page's own line."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    return ["\n" * text[: m.start(1)].count("\n") + m.group(1) for m in _BLOCK.finditer(text)]
+    found = [match for match in _BLOCK.finditer(text) if match[1] == language]
+    return ["\n" * text[: match.start(2)].count("\n") + match[2] for match in found]
 
 
 def run_page(page: str, **names: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tokenstream import Json, OpenAIChat, Reasoning, Text, ToolCall, Usage, Wire
 from tokenstream.machine import END_SUFFIX, Machine, State, public_message
 from tokenstream.wires import Encoder
 
-from .cases import CASES, CHAT, Case, SourceBroke
+from .cases import CASES, CHAT, UI, Case, SourceBroke
 from .wires.strategies import BATCHES
 
 
@@ -267,7 +267,7 @@ def test_the_end_suffix():
 
 # Tokens many at a time.
 
-WIRES = pytest.mark.parametrize("wire", [Json(), Text(), CHAT], ids=lambda wire: wire.name)
+WIRES = pytest.mark.parametrize("wire", [Json(), Text(), CHAT, UI], ids=lambda wire: wire.name)
 
 
 @WIRES

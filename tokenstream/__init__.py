@@ -19,9 +19,10 @@ from .parts import (
 from .result import Outcome, Result
 from .signals import drain_on_signal
 from .stream import TokenStream
-from .wires import Json, OpenAIChat, Text, Wire, WireName
+from .wires import AISDK, Json, OpenAIChat, Text, Wire, WireName
 
 __all__ = [
+    "AISDK",
     "Data",
     "Finish",
     "FinishReason",

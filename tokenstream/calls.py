@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any
@@ -10,7 +12,7 @@ from .errors import InvalidOption
 from .parts import ToolCall
 from .shown import shown
 
-__all__ = ["Call", "Calls"]
+__all__ = ["Call", "Calls", "arguments_object"]
 
 
 @dataclass(slots=True)
@@ -66,6 +68,28 @@ class Calls:
     def next_round(self) -> None:
         """Count from 0 again: no later fragment belongs to a call before."""
         self._by_index.clear()
+
+
+def arguments_object(arguments: str) -> dict[str, Any] | None:
+    """Return the object that a call's arguments are, None where they are not one (yet).
+
+    No arguments at all are the empty object. An object that is whole stays so: nothing
+    but white space may follow it.
+    """
+    if not arguments:
+        return {}
+    try:
+        value = json.loads(arguments, parse_constant=_number, parse_float=_number)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _number(text: str) -> float:
+    # JSON has none of Python's NaN and Infinity, by their name or by being too large.
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{shown(text)} is no number that JSON can tell")
+    return number
 
 
 def _index(part: ToolCall) -> int:

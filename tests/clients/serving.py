@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 
 from tokenstream import Wire, WireName
+from tokenstream.asgi import App
+from tokenstream.chat import AnswerChat
 from tokenstream.wires import ChatRequest
 from tokenstream_asgi import chat_endpoint
 
 from .scenarios import SCENARIOS
 
-__all__ = ["ChatServer"]
+__all__ = ["AppServer", "ChatServer"]
 
 
-class ChatServer:
-    """Answers `POST {url}/<scenario>/...` with that scenario. `with` ends it.
+class AppServer:
+    """Serves an ASGI app at `url`. `with` ends it."""
 
-    asked: the requests that it has read, the newest last.
-    """
-
-    def __init__(self, wire: WireName | Wire, **options: Any) -> None:
-        self.asked: list[ChatRequest] = []
-        app = chat_endpoint(wire, self._answer, **{"keep_alive": 0.02, "prime": 0.1, **options})
+    def __init__(self, app: App) -> None:
         config = uvicorn.Config(app, log_level="warning", lifespan="off", interface="asgi3")
         self._server = uvicorn.Server(config)
         self._socket = socket.socket()
@@ -34,7 +31,7 @@ class ChatServer:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> ChatServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -45,6 +42,25 @@ class ChatServer:
     def _run(self) -> None:
         self._server.run([self._socket])
 
+
+class ChatServer(AppServer):
+    """Answers `POST {url}/<scenario>/...` with that scenario.
+
+    answer: what answers instead. asked: the requests that it has read, the newest last.
+    """
+
+    def __init__(
+        self, wire: WireName | Wire, answer: AnswerChat | None = None, **options: Any
+    ) -> None:
+        self.asked: list[ChatRequest] = []
+        self._source = answer or _scenario
+        options = {"keep_alive": 0.02, "prime": 0.1, **options}
+        super().__init__(chat_endpoint(wire, self._answer, **options))
+
     def _answer(self, ask: ChatRequest) -> object:
         self.asked.append(ask)
-        return SCENARIOS[ask.request["path"].split("/")[1]]()
+        return self._source(ask)
+
+
+def _scenario(ask: ChatRequest) -> object:
+    return SCENARIOS[ask.request["path"].split("/")[1]]()

@@ -32,9 +32,10 @@ from tokenstream import (
     WireName,
     sse,
 )
-from tokenstream.errors import UnsupportedPart
+from tokenstream.errors import InvalidOption, UnsupportedPart
 from tokenstream.machine import Machine
 from tokenstream.wires import find_wire
+from tokenstream.wires.base import json_ascii
 
 from ..cases import SourceBroke
 from ..wires.strategies import decoded, normal, paired
@@ -46,13 +47,15 @@ KEEP_ALIVE = object()
 PARTS: dict[str, tuple[int, Callable[..., object]]] = {
     "token": (1, str),
     "reasoning": (2, Reasoning),
-    "tool call": (3, lambda *texts: ToolCall(0, *texts)),
-    "another tool call": (3, lambda *texts: ToolCall(1, *texts)),
+    # Arguments that are no object, whatever they say: a wire may wait for one that is whole.
+    "tool call": (3, lambda one, two, three: ToolCall(0, one, two, f"[{three}")),
+    "another tool call": (3, lambda one, two, three: ToolCall(1, one, two, f"[{three}")),
     "tool result": (3, lambda one, two, three: ToolResult(one, {two: [three]})),
     "source": (2, Source),
     "step": (0, Step),
     "usage": (2, lambda one, two: Usage(1, 2, {one: two})),
     "finish": (0, lambda: Finish("stop")),
+    "cut": (0, lambda: Finish("length")),
     "data": (3, lambda one, two, three: Data(one, {two: three})),
     "event": (3, sse.Event),
     "keep-alive": (0, lambda: KEEP_ALIVE),
@@ -94,6 +97,9 @@ def scripts(draw: Any) -> Script:
             # A ready event is the app's own: that its data says [DONE] is meant.
             data = word(lambda text: text.replace("[DONE]", "done"))
             words = (data, word(a_field), word(a_field))
+        elif kind.endswith("tool call"):
+            # The same id would make the two one call.
+            words = (word(lambda text: f"{text} {len(texts)}"), word(), word())
         else:
             words = tuple(word() for _ in range(PARTS[kind][0]))
         parts.append((kind, words))
@@ -123,12 +129,23 @@ def frames_of(wire: Wire, script: Script, *, hostile: bool) -> bytes:
             frames += machine.keep_alive() if part is KEEP_ALIVE else machine.part(part)
         except UnsupportedPart:
             continue
-    return frames + (machine.fail(SourceBroke()) if script.fails else machine.finish())
+        except InvalidOption:
+            break
+    return frames + ended(machine, script)
+
+
+def ended(machine: Machine, script: Script) -> bytes:
+    try:
+        return machine.fail(SourceBroke()) if script.fails else machine.finish()
+    except InvalidOption as error:  # a call that is no object at its end
+        return machine.fail(error)
 
 
 def meant(value: Any, texts: dict[str, str]) -> Any:
     """Put the texts where their words are."""
     match value:
+        case str() if value.startswith('{"word'):  # JSON that is text itself
+            return json_ascii(meant(json.loads(value), texts))
         case str():
             return paired(re.sub("word[0-9]+end", lambda found: texts[found[0]], value))
         case dict():
@@ -155,7 +172,7 @@ def data_of(event: sse.Event, texts: dict[str, str]) -> object:
 
 def is_escaped(wire: Wire) -> bool:
     """Whether a token is JSON on it, so that an event is an event and its text any text."""
-    (event,) = decoded(wire.begin().text("word"))
+    (*_, event) = decoded(wire.begin().text("word"))
     return event.data.startswith("{")
 
 

@@ -17,7 +17,7 @@ from tokenstream.machine import Machine, State
 from tokenstream.wires import find_wire
 
 from ..cases import SourceBroke
-from ..wires.strategies import decoded
+from ..wires.strategies import decoded, ending
 from .strategies import BREAKS, STEPS
 
 PARTS = (
@@ -51,6 +51,7 @@ class Machines(RuleBasedStateMachine):
         self.machine = Machine(wire, run_id)
         self.run_id = run_id
         (*_, self.error) = decoded(Machine(wire, run_id).fail(SourceBroke()))
+        (*_, self.done) = decoded(Machine(wire, run_id).finish())
 
     def take(self, frames: bytes) -> None:
         if self.ends:
@@ -63,7 +64,7 @@ class Machines(RuleBasedStateMachine):
         parts = self.machine.parts
         try:
             self.take(self.machine.part(part))
-        except (errors.UnknownPart, errors.UnsupportedPart, TypeError):
+        except (errors.UsageError, TypeError):
             assert self.machine.parts == parts
             return
         if isinstance(part, str) and not self.ends:
@@ -77,17 +78,17 @@ class Machines(RuleBasedStateMachine):
 
     @rule()
     def keep_alive(self) -> None:
-        # A comment may go out at any time, between two frames, and is no event.
-        comment = self.machine.keep_alive()
-        assert comment.startswith(b":")
+        # It may go out at any time, between two frames: a comment, or an event that is whole.
+        frame = self.machine.keep_alive()
+        assert frame.startswith(b":") or len(decoded(frame)) == 1
         if not self.ends:
-            self.take(comment)
+            self.take(frame)
 
     @rule()
     def finish(self) -> None:
         try:
             frames = self.machine.finish()
-        except TypeError:
+        except (errors.InvalidOption, TypeError):
             assert self.machine.state is not State.ENDED
             return
         self.take(frames)
@@ -122,7 +123,7 @@ class Machines(RuleBasedStateMachine):
             self.fail()
         # Each frame was whole when it was given, and so are all together.
         assert decoded(self.frames) == self.events
-        assert "[DONE]" in self.events[-1].data or self.events[-1] == self.error
+        assert ending(self.events[-1]) in (ending(self.error), ending(self.done))
 
 
 TestOneTerminalAndNothingAfterIt = Machines.TestCase

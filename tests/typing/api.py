@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
 from tokenstream import (
+    AISDK,
     Data,
     Finish,
     Json,
@@ -131,7 +132,7 @@ async def told_to_end() -> None:
         drain_on_signal()
 
 
-wires: list[Wire] = [Json(), Text(), OpenAIChat()]
+wires: list[Wire] = [Json(), Text(), OpenAIChat(), AISDK()]
 
 
 def a_name_that_is_none_is_found_by_the_checker() -> TokenStream:

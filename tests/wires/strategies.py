@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import strategies as st
 
 from tokenstream import sse
 
-__all__ = ["BATCHES", "TEXTS", "decoded", "normal"]
+__all__ = ["BATCHES", "TEXTS", "decoded", "ending", "normal"]
 
 
 def paired(text: str) -> str:
@@ -42,3 +44,12 @@ def decoded(frames: bytes) -> list[sse.Event]:
     # What was cut off would swallow this event's beginning.
     assert decoder.feed(b"data: after\n\n") == [sse.Event("after")]
     return events
+
+
+def ending(event: sse.Event) -> str | None:
+    """Return what a terminal is, whatever it carries: `[DONE]`, or its type."""
+    if event.data.startswith("{"):
+        kind = json.loads(event.data).get("type", event.event)
+        # An ordinary end, too: it says that the model was cut short, not the stream.
+        return "response.completed" if kind == "response.incomplete" else kind
+    return event.event or event.data

@@ -6,13 +6,13 @@ from typing import get_args
 
 import pytest
 
-from tokenstream import Json, OpenAIChat, Text, Wire, WireName
+from tokenstream import AISDK, Json, OpenAIChat, Text, Wire, WireName
 from tokenstream.errors import InvalidOption, UnknownWire
 from tokenstream.wires import find_wire
 
 
 @pytest.mark.parametrize(
-    "name, kind", [("json", Json), ("text", Text), ("openai-chat", OpenAIChat)]
+    "name, kind", [("json", Json), ("text", Text), ("openai-chat", OpenAIChat), ("ai-sdk", AISDK)]
 )
 def test_by_name(name, kind):
     assert type(find_wire(name)) is kind

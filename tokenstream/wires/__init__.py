@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .ai_sdk import AISDK
 from .base import Document, Encoder, Wire
 from .collect import acollect, collect
 from .json import Json
@@ -14,6 +15,7 @@ from .request import ChatRequest, json_object
 from .text import Text
 
 __all__ = [
+    "AISDK",
     "ChatRequest",
     "Document",
     "Encoder",

@@ -83,11 +83,15 @@ class BlockEncoder(Encoder):
 
     def reasoning(self, part: Reasoning) -> bytes:
         """Return the frames of a piece of thinking, in an open block of it."""
+        if not part.text and part.signature is None:
+            return b""
         frames = b""
         if self._open is not _Kind.THINKING:
             frames = self.close_blocks() + self.reasoning_begins()
             self._open = _Kind.THINKING
-        return frames + self.reasoning_piece(part)
+        frames += self.reasoning_piece(part)
+        # As in `Reply`: a signature is the last of its block of thinking.
+        return frames if part.signature is None else frames + self.close_blocks()
 
     def tool_call(self, part: ToolCall) -> bytes:
         """Return the frames of a fragment, in its call. Raises `InvalidOption` after its end."""

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from ..errors import InvalidOption, UnknownWire
 from ..shown import shown
+from .ai_sdk import AISDK
 from .base import Wire
 from .json import Json
 from .openai_chat import OpenAIChat
@@ -13,9 +14,9 @@ from .text import Text
 
 __all__ = ["WireName", "find_wire"]
 
-WireName: TypeAlias = Literal["json", "text", "openai-chat"]
+WireName: TypeAlias = Literal["json", "text", "openai-chat", "ai-sdk"]
 
-_WIRES: dict[str, Wire] = {wire.name: wire for wire in (Json(), Text(), OpenAIChat())}
+_WIRES: dict[str, Wire] = {wire.name: wire for wire in (Json(), Text(), OpenAIChat(), AISDK())}
 
 
 def find_wire(wire: WireName | Wire) -> Wire:

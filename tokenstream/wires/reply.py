@@ -31,17 +31,20 @@ class Reply:
     """A whole reply.
 
     usage: the count that came last, None where none came.
+    stated_reason: why the model stopped, None where it did not say so; see `reason`.
     """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
-        self._reason: FinishReason | None = None
+        self.stated_reason: FinishReason | None = None
         self._calls = Calls()
         self._order: list[_Words | Call | ToolResult | Source | Step | Data] = []
 
     def add(self, part: object) -> None:
         """Add a part, which may be text."""
         match part:
+            case "" | Reasoning("", None):
+                pass  # it would part what belongs together
             case str():
                 self._words(thinks=False).pieces.append(part)
             case Reasoning():
@@ -55,7 +58,7 @@ class Reply:
             case Usage():
                 self.usage = part
             case Finish():
-                self._reason = part.reason
+                self.stated_reason = part.reason
             case Step():
                 self._calls.next_round()
                 self._order.append(part)
@@ -65,8 +68,8 @@ class Reply:
     @property
     def reason(self) -> FinishReason:
         """Why the model stopped; where it did not say so, to call a tool or at its end."""
-        if self._reason is not None:
-            return self._reason
+        if self.stated_reason is not None:
+            return self.stated_reason
         return "tool_calls" if self._order and isinstance(self._order[-1], Call) else "stop"
 
     @property
