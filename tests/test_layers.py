@@ -239,6 +239,7 @@ TESTED_BY = {
     "sources/channel_state": "sources/test_channel.py",
     "drivers/__init__": "test_stream.py",
     "sources/__init__": "sources/test_channel.py",
+    "sources/remote/__init__": "sources/remote/test_stream.py",
     "testing/__init__": "testing",
     "testing/plugin": "testing/test_clock.py",
     "probe/__init__": "probe",
