@@ -24,7 +24,7 @@ from .request import ChatRequest, Fields, JsonObject
 __all__ = ["OpenAIChat"]
 
 _MODEL = "tokenstream"
-_COUNTS = {Usage}
+_COUNTS = [Usage]
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class _ChatEncoder(Encoder):
     def relay(self, events: Sequence[tuple[str, Sequence[object]]]) -> bytes:
         frames: list[str] = []
         for data, parts in events:
-            kinds = {type(part) for part in parts}
+            kinds = [type(part) for part in parts]
             if Finish in kinds:
                 self._is_finished = True
             # The counts alone are for who asked for them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -166,7 +165,9 @@ def _written(data: str, chunk: JsonObject) -> str:
 
     Written anew, too, where a client would take it for an error, for the key alone.
     """
-    if data.isascii() and "\n" not in data and "error" not in chunk and not _NO_JSON.search(data):
+    # `in` twice, for a pattern takes 0.4 us.
+    is_json = "NaN" not in data and "Infinity" not in data
+    if is_json and data.isascii() and "\n" not in data and "error" not in chunk:
         return data
     told = {name: value for name, value in chunk.items() if name != "error"}
     return json.dumps(told, separators=(",", ":"))
@@ -174,9 +175,6 @@ def _written(data: str, chunk: JsonObject) -> str:
 
 def _no_number(_: str) -> None:
     """Python writes, and reads, what JSON has not: NaN and Infinity."""
-
-
-_NO_JSON = re.compile("NaN|Infinity")
 
 
 def reply_of(protocol: str, secrets: Secrets) -> Reply:
