@@ -42,7 +42,8 @@ def reading(source):
 
 def test_during_the_handshake():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        source = stream_chat(f"https://127.0.0.1:{listener.getsockname()[1]}", HELLO, model="m")
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        source = stream_chat(url, HELLO, model="m", connect_timeout=60)
         thread, parts = reading(source)
         listener.settimeout(20)
         connection, _ = listener.accept()

@@ -278,6 +278,7 @@ def test_what_is_no_stream_is_502(with_async, answer):
     with Upstream(sends(answer)) as upstream:
         error = error_of(ask(upstream.url), with_async=with_async)
     assert error.status == 502
+    assert ("compressed" in str(error)) is (b"gzip" in answer)
     assert len(upstream.visits) == 1
 
 
