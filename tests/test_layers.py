@@ -40,7 +40,7 @@ FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
 # Beside the floors: all that each may import of ours.
 BESIDE: dict[str, set[str]] = {
-    "sources": {"sources", "parts", "errors", "gates", "clock"},
+    "sources": {"sources", "parts", "errors", "gates", "clock", "sse", "chunks", "shown"},
     "observe": {"observe", "result"},
     "client": {"sse", "errors"},
 }
@@ -241,6 +241,7 @@ TESTED_BY = {
     "drivers/__init__": "test_stream.py",
     "chunks/__init__": "chunks/test_chunks.py",
     "sources/__init__": "sources/test_channel.py",
+    "sources/remote/__init__": "sources/remote/test_stream.py",
     "testing/__init__": "testing",
     "testing/plugin": "testing/test_clock.py",
     "probe/__init__": "probe",

@@ -16,7 +16,7 @@ from typing import Any
 from . import errors
 from .calls import Calls
 from .chunks import PARTS, Chunks
-from .parts import Finish, FinishReason, Reasoning, Step, TextPieces, ToolCall, Usage
+from .parts import Finish, FinishReason, Reasoning, Relayed, Step, TextPieces, ToolCall, Usage
 from .shown import shown, type_name
 from .sse import Event
 from .wires.base import Encoder, Wire
@@ -197,7 +197,7 @@ class Machine:
         if self.state is State.ENDED:
             return b""
         if not (self._encoder.verbatim or issubclass(type(item), _ITEMS)):
-            return self._chunk(item)
+            return self._relay(item) if type(item) is Relayed else self._chunk(item)
         frames = self._frames(item)
         if self.state is State.BEFORE:
             frames = self._encoder.opening() + frames
@@ -205,6 +205,11 @@ class Machine:
         self.parts += 1
         self._is_open = self._pieces is None
         return self._with_id(frames)
+
+    @property
+    def relays(self) -> str | None:
+        """The protocol whose events, as they came, are taken in place of parts."""
+        return self._encoder.relays
 
     def texts(self, tokens: list[str]) -> bytes:
         """Return the frames of many tokens: what `part` gives for each, joined."""
@@ -308,6 +313,18 @@ class Machine:
         if self._chunks is not None and isinstance(part, Finish):
             self._chunks.finished()
         return frames
+
+    def _relay(self, item: Relayed) -> bytes:
+        frames = self._encoder.relay(item.events)
+        self.state = State.STREAMING  # with the upstream's own opening
+        for _, parts in item.events:
+            self.parts += len(parts)
+            for part in parts:
+                if type(part) is str:
+                    self._add_text(part)
+                else:
+                    self.gathered.add(part)
+        return self._with_id(frames)
 
     def _chunk(self, item: object) -> bytes:
         # Nothing of it counts but its parts: `prime` and `ttft` wait for the first of them.

@@ -20,6 +20,8 @@ __all__ = [
     "FinishReason",
     "Interruptible",
     "Reasoning",
+    "Relayed",
+    "Relays",
     "Source",
     "Step",
     "TextPieces",
@@ -120,6 +122,28 @@ class Interruptible(Protocol):
 
     def interrupt(self) -> None:
         """End the iteration; return at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """Events of a protocol as an upstream sent them, for a wire that speaks it.
+
+    events: the data of each, a JSON object in one line of ASCII, and the parts in it.
+    """
+
+    events: tuple[tuple[str, tuple[object, ...]], ...]
+
+
+@runtime_checkable
+class Relays(Protocol):
+    """A source that can give what its upstream sent as it came."""
+
+    def relay(self, protocol: str) -> None:
+        """Give `Relayed` and no parts, if the upstream speaks `protocol`. Called before it is read.
+
+        It holds back the events that have no part until one comes that has, and gives no
+        terminal and no error: those are the wire's.
+        """
 
 
 class TextPieces:

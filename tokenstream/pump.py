@@ -36,6 +36,7 @@ from .host import Host
 from .inbox import Inbox
 from .machine import Machine
 from .opening import too_late
+from .parts import Relays
 from .result import Outcome, Result
 
 __all__ = ["Driver", "Pump", "acall_on_finish", "call_on_finish"]
@@ -319,6 +320,12 @@ class Pump:
         self.context = copy_context()
         self._begin(source, driver)
         self.inbox.wake_reader()  # what it lent to one place is of no use to another
+
+    def opened(self, source: object) -> object:
+        """Return a source that is about to be read; it may give what the wire sends as it is."""
+        if self.machine.relays is not None and isinstance(source, Relays):
+            source.relay(self.machine.relays)
+        return source
 
     def room_deadline(self) -> float | None:
         """Return when a reader that makes no room counts as gone."""

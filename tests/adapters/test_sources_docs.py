@@ -13,6 +13,7 @@ from ..snippets import run_page
 need_checkout()
 need_module("openai")
 need_module("anthropic")
+need_module("httpx")
 
 CHAT = [
     {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}
@@ -29,4 +30,4 @@ def test_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "data: Hel\n\ndata: lo\n\ndata: [DONE]\n\nHello stop" in printed
     assert '{"reasoning":"They "}' in printed
-    assert printed.endswith("They greet. Hello\n")
+    assert printed.endswith("They greet. Hello\ndata: Hel\n\ndata: lo\n\ndata: [DONE]\n\n")

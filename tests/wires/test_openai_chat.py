@@ -155,7 +155,7 @@ def test_a_request():
         "response_format": {"type": "json_object"},
     }
     wire = OpenAIChat(id="c", created=1)
-    assert wire.answering(ask) == OpenAIChat("m", True, "c", 1)
+    assert wire.answering(ask) == OpenAIChat("m", True, "c", 1, relay=False)
 
 
 def test_usage_is_the_last_chunk_with_no_choice():

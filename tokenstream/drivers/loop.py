@@ -195,7 +195,7 @@ class LoopDriver:
             # A thread in any case: the reader's own may be asleep by now.
             pump.hand_over(source, ThreadDriver(pump))
             return source
-        return await aenter(source)
+        return pump.opened(await aenter(source))
 
     async def _take_parts(self, iterator: AsyncIterator[object]) -> None:
         pump, inbox, look = self._pump, self._pump.inbox, time.perf_counter

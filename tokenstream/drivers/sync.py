@@ -248,7 +248,7 @@ class _SyncLife:
             self.handed_over = True
             self._driver.exclusively(partial(pump.hand_over, source))
             return source
-        return enter(source)
+        return pump.opened(enter(source))
 
     def _feed(self, iterator: Iterator[object]) -> Iterator[None]:
         pump = self._pump

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from types import MappingProxyType
@@ -96,6 +96,9 @@ class Encoder:
     """Whether every item is an event of its own: an empty text, and bytes, which elsewhere are
     pieces of UTF-8 text. Its keep-alive is sent as it is, too."""
 
+    relays: str | None = None
+    """The protocol whose events `relay` takes; None where they are to be encoded anew."""
+
     _left_out: frozenset[type] = frozenset()
     """Kinds that had no place. The class has it until there are any: an empty set is 216 bytes."""
 
@@ -150,6 +153,13 @@ class Encoder:
     def event(self, part: Event) -> bytes:
         """Return the frame of a ready event."""
         self._refuse(part)
+
+    def relay(self, events: Sequence[tuple[str, Sequence[object]]]) -> bytes:
+        """Return the frames of an upstream's own events: each one's data, and the parts in it.
+
+        They are all that comes then, the upstream's own opening and finish among them.
+        """
+        raise NotImplementedError  # of who says `relays`
 
     def done(self) -> bytes:
         """Return the protocol's success end."""

@@ -8,18 +8,21 @@ compatible servers do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..calls import Calls
-from ..parts import Reasoning, Step, ToolCall
-from .base import Encoder
+from ..parts import Finish, Reasoning, Step, ToolCall, Usage
+from .base import DONE, Encoder, Wire
 from .openai import messages_of, new_id, settings_of, tools_of
 from .openai_chunks import ChunkEncoder, ChunkWire
 from .reply import Reply
 from .request import ChatRequest, Fields, JsonObject
 
 __all__ = ["OpenAIChat"]
+
+_COUNTS = [Usage]
 
 NO_ARGUMENTS = "{}"
 """What a call without arguments has, as at OpenAI: clients parse it as JSON."""
@@ -34,17 +37,22 @@ class OpenAIChat(ChunkWire):
         request's `stream_options` asks for; it needs a `Usage` from the source.
     id, created: the same in every chunk; made for each stream where not given.
         created is in seconds since 1970.
+    relay: pass the chunks of an upstream that speaks this protocol as they came, with
+        its model, id and created; None (the default) for where none of the three is given.
 
     Raises `InvalidOption` for another type of `model`, `id` or `created`.
     """
 
+    relay: bool | None = None
     name = "openai-chat"
     id_prefix = "chatcmpl-"
     whole = "chat.completion"
 
     def begin(self) -> Encoder:
         """Return the encoder of one stream."""
-        return _ChatEncoder(self)
+        encoder = _ChatEncoder(self)
+        encoder.relays = self.name if self._relays() else None
+        return encoder
 
     def read(self, body: Fields) -> ChatRequest:
         """Return what a request's body asks for."""
@@ -55,6 +63,16 @@ class OpenAIChat(ChunkWire):
             max_tokens=old_limit if limit is None else limit,
             **settings_of(body),
         )
+
+    def answering(self, ask: ChatRequest) -> Wire:
+        """Return the wire with the model that `ask` names, and with usage where it asks for it."""
+        # What the app has given decides whether it relays, not what a request names.
+        return ChunkWire.answering(replace(self, relay=self._relays()), ask)
+
+    def _relays(self) -> bool:
+        if self.relay is not None:
+            return self.relay
+        return self.model == ChunkWire.model and self.id is None and self.created is None
 
     def choice(self, reply: Reply) -> JsonObject:
         """Return the choice with its message."""
@@ -79,6 +97,7 @@ class _ChatEncoder(ChunkEncoder):
         super().__init__(wire)
         self._calls = Calls()
         self._unnamed: set[int] = set()
+        self._is_finished = False  # by a chunk of the upstream's own
 
     def opening(self) -> bytes:
         # Null, as where calls follow at OpenAI: what a reply with no text has in one piece, too.
@@ -109,7 +128,20 @@ class _ChatEncoder(ChunkEncoder):
     def last(self) -> JsonObject:
         return {"delta": {}}
 
+    def relay(self, events: Sequence[tuple[str, Sequence[object]]]) -> bytes:
+        frames: list[str] = []
+        for data, parts in events:
+            kinds = [type(part) for part in parts]
+            if Finish in kinds:
+                self._is_finished = True
+            # The counts alone are for who asked for them.
+            if self._include_usage or kinds != _COUNTS:
+                frames.append(f"data: {data}\n\n")
+        return "".join(frames).encode("ascii")
+
     def done(self) -> bytes:
+        if self._is_finished:
+            return DONE
         if self._calls.are_open:
             self._reason = self._reason or "tool_calls"
         bare = [call.number for call in self._calls.all if not call.arguments]

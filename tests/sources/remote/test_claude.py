@@ -1,0 +1,137 @@
+"""A chat in OpenAI's shape as Anthropic's messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.needs import need_module
+
+need_module("httpx")
+
+from tokenstream.sources.remote.claude import anthropic_body
+
+
+def text(words):
+    return {"type": "text", "text": words}
+
+
+def test_a_conversation_with_tools():
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    other = {"id": "c2", "type": "function", "function": {"name": "g", "arguments": ""}}
+    body = anthropic_body(
+        [
+            {"role": "system", "content": "Be kind."},
+            {"role": "developer", "content": [text("Be brief.")]},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": None, "tool_calls": [call, other]},
+            {"role": "tool", "tool_call_id": "c1", "content": "sun"},
+            {"role": "tool", "tool_call_id": "c2", "content": [text("rain")]},
+            {"role": "user", "content": [text("So?"), text("")]},
+            {"role": "assistant", "content": "Well"},
+        ],
+        {},
+    )
+    assert body["system"] == [text("Be kind."), text("Be brief.")]
+    assert body["messages"] == [
+        {"role": "user", "content": [text("Hi")]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}},
+                {"type": "tool_use", "id": "c2", "name": "g", "input": {}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "c1", "content": [text("sun")]},
+                {"type": "tool_result", "tool_use_id": "c2", "content": [text("rain")]},
+                text("So?"),
+            ],
+        },
+        {"role": "assistant", "content": [text("Well")]},
+    ]
+    assert body["max_tokens"] == 4096
+
+
+@pytest.mark.parametrize(
+    "part, block",
+    [
+        (
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+            {
+                "type": "image",
+                "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"},
+            },
+        ),
+        (
+            {"type": "image_url", "image_url": {"url": "https://h/i.png", "detail": "low"}},
+            {"type": "image", "source": {"type": "url", "url": "https://h/i.png"}},
+        ),
+        (
+            {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA", "x": 1}},
+            {
+                "type": "document",
+                "source": {"type": "base64", "media_type": "application/pdf", "data": "AA"},
+            },
+        ),
+        ({"type": "refusal", "refusal": "No."}, text("No.")),
+        ({"type": "thinking", "thinking": "a"}, {"type": "thinking", "thinking": "a"}),
+    ],
+)
+def test_content(part, block):
+    body = anthropic_body([{"role": "user", "content": [part]}], {})
+    assert body["messages"] == [{"role": "user", "content": [block]}]
+
+
+def test_arguments_that_are_no_json():
+    call = {"id": "c", "function": {"name": "f", "arguments": "{"}}
+    body = anthropic_body([{"role": "assistant", "tool_calls": [call]}], {})
+    assert body["messages"][0]["content"][0]["input"] == {"arguments": "{"}
+
+
+TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"x": 1}}}
+OURS = {"name": "f", "description": "d", "input_schema": {"x": 1}}
+BASH = [{"type": "bash"}]
+
+
+@pytest.mark.parametrize(
+    "params, fields",
+    [
+        ({"max_tokens": 7}, {"max_tokens": 7}),
+        ({"max_completion_tokens": 8}, {"max_tokens": 8}),
+        ({"stop": "a"}, {"stop_sequences": ["a"]}),
+        ({"stop": ["a", "b"]}, {"stop_sequences": ["a", "b"]}),
+        ({"tools": [TOOL]}, {"tools": [OURS]}),
+        ({"tools": [{"type": "bash"}]}, {"tools": [{"type": "bash"}]}),
+        ({"tool_choice": "auto"}, {"tool_choice": {"type": "auto"}}),
+        ({"tool_choice": "required"}, {"tool_choice": {"type": "any"}}),
+        (
+            {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+            {"tool_choice": {"type": "tool", "name": "f"}},
+        ),
+        (
+            {"parallel_tool_calls": False, "tools": BASH},
+            {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}, "tools": BASH},
+        ),
+        ({"parallel_tool_calls": False}, {}),
+        ({"stream_options": {}}, {}),
+        ({"thinking": {"type": "enabled"}}, {"thinking": {"type": "enabled"}}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_params(params, fields):
+    body = anthropic_body([{"role": "user", "content": "Hi"}], params)
+    want = {"messages": [{"role": "user", "content": [text("Hi")]}], "max_tokens": 4096, **fields}
+    wanted_more = (
+        {"tools": [{"type": "bash"}]} if "parallel_tool_calls" in params and fields else {}
+    )
+    assert body == want | wanted_more
+
+
+def test_the_callers_messages_are_left_as_they_are():
+    messages = [{"role": "user", "content": [text("a")]}, {"role": "user", "content": "b"}]
+    before = [dict(it) for it in messages]
+    anthropic_body(messages, {})
+    assert messages == before
+    assert messages[0]["content"] == [text("a")]

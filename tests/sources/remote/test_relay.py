@@ -1,0 +1,151 @@
+"""What passes as it came, and what does not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.needs import need_module
+from tokenstream import Finish, OpenAIChat, TokenStream, Usage
+from tokenstream.errors import UpstreamError
+
+from ...pairings import aread_all, read_all, result_of
+from .upstream import HEAD, Upstream, chunk, frames
+
+need_module("httpx")
+
+from tokenstream.sources.remote import stream_chat
+from tokenstream.sources.remote.reply import reply_of
+from tokenstream.sources.remote.secrets import Secrets
+
+HELLO = [{"role": "user", "content": "Hello"}]
+ROLE = chunk(None, choices=[{"index": 0, "delta": {"role": "assistant"}, "finish_reason": None}])
+TEXT = chunk("Hel", system_fingerprint="fp_1", logprobs=[1])
+COUNTS = chunk(None, choices=[], usage={"prompt_tokens": 3, "completion_tokens": 1})
+CHUNKS = [ROLE, TEXT, chunk(finish="length"), COUNTS]
+DONE = b"data: [DONE]\n\n"
+
+readers = pytest.mark.parametrize("reads_async", [False, True], ids=["for", "async for"])
+
+
+def relayed(
+    body: bytes, wire: Any = "openai-chat", *, reads_async: bool = False, wrap: bool = False
+) -> tuple[bytes, Any]:
+    """Return what a reader gets of an upstream that sends `body`, and the result."""
+
+    def source() -> object:
+        told = stream_chat(upstream.url, HELLO, model="m")
+        return (part for part in told) if wrap else told
+
+    with Upstream(lambda visit: visit.send(HEAD + body)) as upstream:
+        stream = TokenStream(source, wire)
+        sent = asyncio.run(aread_all(stream)) if reads_async else read_all(stream)
+    return sent, result_of(stream)
+
+
+@readers
+def test_chunks_pass_as_they_came(reads_async):
+    sent, result = relayed(frames(*CHUNKS, "[DONE]"), reads_async=reads_async)
+    assert sent == frames(*CHUNKS[:3]) + DONE  # nobody asked for the counts
+    assert (result.outcome, result.text, result.parts) == ("completed", "Hel", 3)
+    assert (result.finish_reason, result.usage) == ("length", Usage(3, 1))
+
+
+def test_the_counts_are_for_who_asks_for_them():
+    sent, _ = relayed(frames(*CHUNKS, "[DONE]"), OpenAIChat(include_usage=True))
+    assert sent == frames(*CHUNKS) + DONE
+
+
+def test_comments_pings_and_ids_do_not_pass():
+    body = b": hi\n\nid: 7\nretry: 5\n" + frames(TEXT) + b"event: ping\ndata: {}\n\n"
+    sent, _ = relayed(body + frames(chunk(finish="stop")))
+    assert sent == frames(TEXT, chunk(finish="stop")) + DONE
+
+
+WIRES = {
+    "another protocol": "json",
+    "a model": OpenAIChat(model="mine"),
+    "an id": OpenAIChat(id="x"),
+    "told not to": OpenAIChat(relay=False),
+}
+
+
+@pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
+def test_what_is_encoded_anew(wire):
+    sent, result = relayed(frames(*CHUNKS, "[DONE]"), wire)
+    assert b"fp_1" not in sent
+    assert (result.text, result.usage) == ("Hel", Usage(3, 1))
+
+
+def test_a_source_that_user_code_wraps_is_encoded_anew():
+    sent, _ = relayed(frames(*CHUNKS, "[DONE]"), wrap=True)
+    assert b"fp_1" not in sent
+    assert b"Hel" in sent
+
+
+def test_told_to_relay_though_there_is_a_model():
+    sent, _ = relayed(frames(*CHUNKS, "[DONE]"), OpenAIChat(model="mine", relay=True))
+    assert sent.startswith(frames(ROLE))
+
+
+def test_the_model_that_a_request_names_changes_nothing():
+    wire = OpenAIChat()
+    from tokenstream.wires import read_request
+
+    ask = read_request(wire, {"messages": HELLO, "model": "theirs"})
+    assert wire.answering(ask).begin().relays == "openai-chat"
+    assert OpenAIChat(model="mine").answering(ask).begin().relays is None
+
+
+def data_of(*bodies: bytes) -> list[str]:
+    reply = reply_of("openai-chat", Secrets(None))
+    return [data for body in bodies for item in reply.relay(body) for data, _ in item.events]
+
+
+HOSTILE = [
+    'data: {"choices": [],\ndata: "x": "a", "choices": [{"delta": {"content": "b"}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": "\u2028\x85 é"}}]}\n\n',
+    'data: {"error": null, "choices": [{"delta": {"content": "b"}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": "b"}, "logprobs": -Infinity}]}\n\n',
+    'data: {"choices": [{"delta": {"content": "\\ud83d"}}], "é": NaN}\n\n',
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+def test_what_would_trouble_a_client_is_written_anew(body):
+    [data] = data_of(body.encode())
+    told = json.loads(data, parse_constant=pytest.fail)
+    assert told["choices"]
+    assert data.isascii()
+    assert not {"\n", "\r"} & set(data)
+    assert "error" not in told
+
+
+def test_what_has_no_part_waits_for_one_that_has():
+    reply = reply_of("openai-chat", Secrets(None))
+    assert list(reply.relay(frames(ROLE))) == []
+    [item] = reply.relay(frames(TEXT))
+    assert [parts for _, parts in item.events] == [(), ("Hel",)]
+    [item] = reply.relay(frames(chunk(finish="stop")))
+    assert item.events[0][1] == (Finish("stop"),)
+
+
+def test_an_error_before_the_first_part_is_an_http_error():
+    with Upstream(lambda visit: visit.send(HEAD + frames(ROLE, {"error": "no"}))) as upstream:
+        stream = TokenStream(stream_chat(upstream.url, HELLO, model="m"), "openai-chat")
+        with pytest.raises(UpstreamError, match="no"):
+            stream.prime()
+
+
+@readers
+@pytest.mark.parametrize("end", [b"", frames({"error": "secret-9"}), frames("{")])
+def test_a_relayed_stream_that_breaks(reads_async, end):
+    sent, result = relayed(frames(ROLE, TEXT) + end, reads_async=reads_async)
+    begin, _, rest = sent.partition(frames(ROLE, TEXT))
+    assert (begin, rest.count(b"data: ")) == (b"", 2)
+    assert b"generation failed" in rest
+    assert b"secret-9" not in sent
+    assert result.outcome == "failed"
