@@ -208,7 +208,7 @@ UNTOLD = [
 ]
 
 
-@pytest.mark.parametrize("usage", UNTOLD, ids=str)
+@pytest.mark.parametrize("usage", UNTOLD, ids=["details", "count", "no details"])
 def test_a_success_that_the_wire_can_not_tell_may_still_fail(usage):
     machine = Machine(OpenAIChat(include_usage=True))
     machine.part("a")

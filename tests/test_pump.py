@@ -364,7 +364,9 @@ def test_on_finish_sees_the_streams_context(pairing):
 
 @every_pairing
 @pytest.mark.parametrize(
-    "part", [Usage(1, 2, {"details": object()}), Reasoning(None), ToolCall("a")], ids=str
+    "part",
+    [Usage(1, 2, {"details": object()}), Reasoning(None), ToolCall("a")],
+    ids=["usage", "reasoning", "call"],
 )
 def test_what_can_not_be_told_in_the_end_fails_and_hangs_nobody(pairing, part):
     stream = pairing.make("a", ToolCall(0), part, wire=OpenAIChat(include_usage=True))

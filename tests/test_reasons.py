@@ -9,6 +9,8 @@ import pytest
 from tokenstream import FinishReason
 from tokenstream.reasons import REASONS, reason_from, reason_in
 
+from .needs import need_checkout
+
 PROTOCOL = pytest.mark.parametrize("protocol", REASONS)
 
 
@@ -63,3 +65,17 @@ def test_a_word_that_nobody_knows(word):
 def test_the_table_is_read_only():
     with pytest.raises(TypeError):
         REASONS["mine"] = {}
+
+
+def test_the_table_of_the_page_is_this_one():
+    page = (need_checkout() / "docs" / "wires.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    head = ["`Finish`", *(f"`{name}`" for name in ("openai-chat", "openai-completions"))]
+    (start,) = [number for number, row in enumerate(rows) if row[: len(head)] == head]
+    names = [cell.strip("`") for cell in rows[start]]
+    for row in rows[start + 1 : start + 5]:
+        reason, *words = [cell.strip("`") for cell in row]
+        said = dict(zip(names[1:], words, strict=True))
+        assert {name: said[name] for name in REASONS} == {
+            name: table[reason] for name, table in REASONS.items()
+        }

@@ -126,7 +126,11 @@ def test_an_error_of_the_source_is_raised(kind, read):
     assert source.closed == 1
 
 
-@pytest.mark.parametrize("source", [Async("a"), lambda: Async("a"), 5, "text"], ids=repr)
+@pytest.mark.parametrize(
+    "source",
+    [Async("a"), lambda: Async("a"), 5, "text"],
+    ids=["async", "makes async", "number", "text"],
+)
 def test_what_is_no_sync_source(source):
     with pytest.raises(NotASource):
         collect(source)
