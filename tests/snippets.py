@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "blocks", "python_blocks", "run_page"]
+__all__ = ["HERE", "ROOT", "blocks", "python_blocks", "run_page", "run_up_to"]
 
 ROOT = Path(__file__).parent.parent
+
+HERE = "http://127.0.0.1:8000"
+"""Where a page's clients find the app that stands before them."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
@@ -33,3 +36,17 @@ def run_page(page: str, **names: Any) -> dict[str, Any]:
     for block in blocks:
         exec(compile(block, page, "exec"), namespace)
     return namespace
+
+
+def run_up_to(page: str, word: str) -> dict[str, Any]:
+    """Run the Python blocks of `page` up to the one with `word` in it; return their names.
+
+    Not those that ask a server: they have a test that starts it.
+    """
+    namespace: dict[str, Any] = {"__name__": "snippet"}
+    for block in python_blocks(page):
+        if HERE not in block:
+            exec(compile(block, page, "exec"), namespace)
+        if word in block:
+            return namespace
+    raise AssertionError(f"{page} has no block with {word}")

@@ -12,7 +12,7 @@ from tokenstream.asgi import Receive, Scope, Send, send_whole
 from tokenstream.reconnect import Answer
 
 from ..needs import missing
-from ..snippets import blocks, run_page
+from ..snippets import blocks, run_up_to
 from .serving import HTML, serve
 from .test_htmx import MODULES
 
@@ -39,7 +39,7 @@ def test_htmx(page: Page, version: int) -> None:
     if not MODULES.exists():
         missing("needs Node's clients: run `make node-clients`")
     [html] = [block for block in blocks(PAGE, "html") if f"htmx.org@{version}" in block]
-    reply = run_page(PAGE)["reply"]
+    reply = run_up_to(PAGE, 'token_stream("html")')["reply"]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/":

@@ -8,7 +8,7 @@ import pytest
 
 from tests.needs import need_module
 
-from ..snippets import blocks, run_page
+from ..snippets import HERE, blocks, run_up_to
 from .node_client import node_prints
 
 need_module("uvicorn")
@@ -20,7 +20,7 @@ PAGE = "docs/wires.md"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    page = run_page(PAGE)
+    page = run_up_to(PAGE, "agent = ")
     apps: dict[str, App] = {"/agent": page["agent"]}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,8 +33,8 @@ def server() -> Iterator[Server]:
 def printed(server: Server, word: str) -> str:
     """What the page's block with `word` in it prints."""
     [code] = [block for block in blocks(PAGE, "js") if word in block]
-    assert "http://127.0.0.1:8000" in code
-    return node_prints(code.replace("http://127.0.0.1:8000", server.url))
+    assert HERE in code
+    return node_prints(code.replace(HERE, server.url))
 
 
 def test_ag_ui(server: Server) -> None:

@@ -6,14 +6,12 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..needs import need_checkout, need_module
-from ..snippets import python_blocks
+from ..snippets import HERE, python_blocks
 from .serving import AppServer
 
 need_checkout()
-need_module("openai")
-
-HERE = "http://127.0.0.1:8000"
-"""Where the page's clients find the `app` that stands before them."""
+for _client in ("openai", "anthropic"):
+    need_module(_client)
 
 
 def test_the_page() -> None:
@@ -26,4 +24,4 @@ def test_the_page() -> None:
                 block = block.replace(HERE, server.url)
                 asked += 1
             exec(compile(block, "docs/wires.md", "exec"), namespace)
-    assert asked >= 2
+    assert asked == 4
