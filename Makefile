@@ -84,6 +84,7 @@ test-wheel: $(INSTALLED)
 	@$(BIN)/python -m pip --disable-pip-version-check --quiet --python $(WHEEL_PYTHON) install --no-deps $(WHEEL)/dist/*.whl
 	@find "$$($(BIN)/python -c '$(SITE)')" -mindepth 1 -maxdepth 1 ! -name '*tokenstream*' -exec ln -s {} "$$($(WHEEL_PYTHON) -c '$(SITE)')" ';'
 	@tar c --exclude node_modules --exclude __pycache__ $(TREE) | tar x -C $(WHEEL)/run
+	@ln -s $(CURDIR)/$(NODE_CLIENTS)/node_modules $(WHEEL)/run/$(NODE_CLIENTS)/node_modules
 	@cd $(WHEEL)/run && "$(CURDIR)/$(WHEEL_PYTHON)" -c '$(FROM_WHEEL)'
 	@cd $(WHEEL)/run && "$(CURDIR)/$(WHEEL_PYTHON)" -m pytest $(ARGS)
 
