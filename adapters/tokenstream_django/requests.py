@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, RawPostDataException
 
@@ -60,5 +61,5 @@ def read_body(request: HttpRequest) -> None:
         return
     try:
         _ = request.body
-    except RawPostDataException:
-        pass  # the view has read it
+    except (RawPostDataException, RequestDataTooBig):
+        pass  # the view has read it, or would be told so; nothing has been read then
