@@ -108,7 +108,7 @@ def seen(reading: Reading, amount: Amount) -> dict[str, float]:
 def check_of(path: str, tokens: int) -> Check:
     """Return what a whole stream holds."""
     if path == "chat":
-        return Check(tokens + 1, '"content":"')  # an empty one comes with the role
+        return Check(tokens, '"delta":{"content":"')
     return Check(tokens + 1)  # the terminal has a data line, too
 
 

@@ -23,7 +23,7 @@ def chat(answer=lambda ask: [], **options):
 def test_a_request_is_answered_by_its_own_model():
     endpoint, request = chat(lambda ask: ask), object()
     source, wire = endpoint.read(BODY % b"true", request)
-    assert wire == OpenAIChat(model="m")
+    assert wire == OpenAIChat(model="m", relay=True)
     ask = source()
     assert (ask.model, ask.request, ask.stream) == ("m", request, True)
     assert endpoint.read(BODY % b"false", request)[1] == Whole(wire)

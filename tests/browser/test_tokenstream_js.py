@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,7 +74,7 @@ def expected(raw: bytes) -> list[dict[str, Any]]:
     decoder, events = Decoder(), []
     for byte in raw:
         for event in decoder.feed(bytes([byte])):
-            known = asdict(event)
+            known = event._asdict()
             events.append(
                 {
                     "data": known["data"],

@@ -138,7 +138,7 @@ async def test_prompt_over_the_context_says_how_long_it_may_be() -> None:
     source = ScriptedSource(PromptTooLong("the prompt has 9 tokens; at most 8"))
     async with client_of(lambda messages: source) as client:
         response = await client.post("/chat", json={"messages": [HELLO]})
-    assert response.status_code == 413
+    assert response.status_code == 400
     assert "the prompt has 9 tokens; at most 8" in response.text
 
 

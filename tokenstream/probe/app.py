@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from tokenstream import Result
 from tokenstream.asgi import App, Receive, Scope, Send, send_whole
-from tokenstream.errors import BodyTooLarge, PromptTooLong, ReaderError
+from tokenstream.errors import BodyTooLarge, ReaderError
 from tokenstream.reconnect import Answer
 from tokenstream.sse import utf8
 from tokenstream_asgi import read_body, token_stream
@@ -69,13 +69,11 @@ def chat_app(
 
 
 async def _answering(chat: App, scope: Scope, receive: Receive, send: Send) -> None:
-    # What a source raises before its first part comes through: no status is out yet.
+    # What the handler raises comes through: no status is out yet.
     try:
         await chat(scope, receive, send)
     except Refused as error:
         await send_whole(send, _plain(error.status, str(error)))
-    except PromptTooLong as error:
-        await send_whole(send, _plain(413, f"{error}, or start a new chat."))
 
 
 def _check_request(scope: Scope) -> None:
