@@ -20,7 +20,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constr
 INSTALLED = $(VENV)/.installed
 LINTABLE = $(VENV)/.lintable
 
-.PHONY: help test node-clients test-matrix fuzz soak lint format install test-wheel clean demo bench
+.PHONY: help test node-clients test-matrix fuzz soak lint mypy pyright format install test-wheel clean demo bench
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -48,7 +48,12 @@ fuzz: $(INSTALLED)
 lint: $(LINTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j2 mypy pyright
+
+mypy: $(LINTABLE)
 	$(BIN)/mypy
+
+pyright: $(LINTABLE)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(LINTABLE)

@@ -91,7 +91,7 @@ def models_endpoint(*names: str) -> App:
         if scope["type"] != "http":
             await not_http(scope, receive, send)
             return
-        name = re.sub(r"^.*?/models/?", "", scope["path"])
+        name = re.sub(r"^.*?/v1/models(/|$)", "", scope["path"])
         await send_whole(send, models.answer(scope["method"], name))
 
     return app

@@ -682,3 +682,24 @@ def test_models_by_another_method(site: Site) -> None:
     assert site.ask("OPTIONS", "/v1/models").status_code == 204
     head = site.ask("HEAD", "/v1/models")
     assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "path, name",
+    [
+        ("/v1/models", ""),
+        ("/v1/models/", ""),
+        ("/models-api/v1/models", ""),
+        ("/app/models/v1/models/org/gpt", "org/gpt"),
+    ],
+)
+def test_where_an_asgi_app_finds_the_models_name(path: str, name: str) -> None:
+    app = tokenstream_asgi.models_endpoint("org/gpt")
+    transport = httpx.ASGITransport(app)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.get(path)
+
+    document = asyncio.run(ask()).json()
+    assert document["id" if name else "object"] == (name or "list")

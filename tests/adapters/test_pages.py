@@ -8,8 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tokenstream import TokenStream
 from tokenstream.testing import read_stream
 from tokenstream.testing.transport import ASGITransport
+from tokenstream.wires import ChatRequest
+from tokenstream_asgi import chat_endpoint
 
 from ..needs import need_module
 from ..snippets import python_blocks, run_page
@@ -50,8 +53,8 @@ async def posted(app: Any, **body: Any) -> str:
     return transcript.text
 
 
-def test_the_readme_has_a_block_for_each_framework_and_the_model() -> None:
-    assert len(python_blocks("README.md")) == 5
+def test_the_readme_has_a_block_for_each_framework_and_each_kind_of_model() -> None:
+    assert len(python_blocks("README.md")) == 6
 
 
 def test_django(serve: Any, client: Any) -> None:
@@ -81,6 +84,20 @@ def test_the_model_says_what_to_do_where_there_is_none() -> None:
     block = next(b for b in python_blocks("README.md") if "from_pretrained" in b)
     with pytest.raises(OSError, match="path/to/SmolLM2-135M-Instruct"):
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_a_remote_api() -> None:
+    need_module("uvicorn")
+    from ..clients.serving import AppServer
+
+    [block] = [block for block in python_blocks("README.md") if "stream_chat" in block]
+    namespace: dict[str, Any] = {}
+    with AppServer(chat_endpoint("openai-chat", lambda ask: ["Hel", "lo"])) as server:
+        here = block.replace("http://127.0.0.1:8001/v1", server.url)
+        exec(compile(here, "README.md", "exec"), namespace)
+        asked = ChatRequest(messages=[{"role": "user", "content": "Hi"}])
+        frames = b"".join(TokenStream(namespace["answer"](asked), "text"))
+    assert frames == b"data: Hel\n\ndata: lo\n\ndata: [DONE]\n\n"
 
 
 async def test_the_page_on_starlette() -> None:

@@ -10,7 +10,7 @@ from ..snippets import HERE, python_blocks
 from .serving import AppServer
 
 need_checkout()
-for _client in ("openai", "anthropic"):
+for _client in ("openai", "anthropic", "httpx_sse"):
     need_module(_client)
 
 
@@ -24,4 +24,4 @@ def test_the_page() -> None:
                 block = block.replace(HERE, server.url)
                 asked += 1
             exec(compile(block, "docs/wires.md", "exec"), namespace)
-    assert asked == 4
+    assert asked == 6
