@@ -153,14 +153,18 @@ def test_a_result_follows_the_end_of_its_call():
     assert bad == expected | {"messageId": "m-3", "content": "no", "metadata": {"isError": True}}
 
 
-def test_rounds_are_steps():
-    read = events(frames("a", Step(), "b"))
+@pytest.mark.parametrize("parts", [("a", Step(), "b"), (Step(), "b")], ids=["later", "first"])
+def test_rounds_are_steps(parts):
+    read = events(frames(*parts))
     assert [(it["type"], it.get("stepName")) for it in read if "STEP" in it["type"]] == [
         ("STEP_STARTED", "round 1"),
         ("STEP_FINISHED", "round 1"),
         ("STEP_STARTED", "round 2"),
         ("STEP_FINISHED", "round 2"),
     ]
+
+
+def test_a_round_ends_what_is_open():
     assert kinds("a", Step(), "b")[2:5] == ["TEXT_MESSAGE_END", "STEP_FINISHED", "STEP_STARTED"]
 
 

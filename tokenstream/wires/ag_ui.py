@@ -166,6 +166,10 @@ def _event(kind: str, **fields: Any) -> bytes:
     return f"data: {json_ascii({'type': kind, **fields})}\n\n".encode("ascii")
 
 
+def _begin_round(number: int) -> bytes:
+    return _event("STEP_STARTED", stepName=f"round {number}")
+
+
 class _RunEncoder(BlockEncoder):
     wire = "ag-ui"
 
@@ -175,13 +179,13 @@ class _RunEncoder(BlockEncoder):
         self._model = wire.model
         self._ids = _Ids(wire.message_id)
         self._block = ""  # the id of the open block of text or thinking
-        self._round = 0
+        self._round = 1
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
 
     def opening(self) -> bytes:
         started = _event("RUN_STARTED", **self._run, protocolVersion=PROTOCOL_VERSION)
-        return started + self._begin_round()
+        return started + _begin_round(1)  # a `Step` may have been counted already
 
     def text_begins(self) -> tuple[bytes, tuple[str, str]]:
         self._block = block = self._ids.next_caller()
@@ -238,7 +242,9 @@ class _RunEncoder(BlockEncoder):
 
     def step(self, part: Step) -> bytes:
         self._ids.caller = None
-        return super().step(part) + self._end_round() + self._begin_round()
+        frames = super().step(part) + self._end_round()
+        self._round += 1
+        return frames + _begin_round(self._round)
 
     def source(self, part: Source) -> bytes:
         return _event("CUSTOM", **_named(part))
@@ -262,10 +268,6 @@ class _RunEncoder(BlockEncoder):
     def error(self, message: str) -> bytes:
         # What is open stays so: nothing but the error need be told.
         return _event("RUN_ERROR", message=message)
-
-    def _begin_round(self) -> bytes:
-        self._round += 1
-        return _event("STEP_STARTED", stepName=f"round {self._round}")
 
     def _end_round(self) -> bytes:
         return _event("STEP_FINISHED", stepName=f"round {self._round}")
