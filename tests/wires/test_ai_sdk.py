@@ -614,6 +614,17 @@ def test_a_whole_message():
     }
 
 
+def test_a_whole_reply_goes_on_with_the_assistant_s_message():
+    call = tool("approval-responded")
+    body = {"messages": [user(text("a")), assistant(text("b"), call)]}
+    wire = WIRE.answering(read_request(WIRE, body))
+    message = collect([ToolResult("c1", 3), "c"], wire)
+    given = call | {"state": "output-available", "output": 3}
+    assert message["id"] == "a1"
+    assert message["parts"] == [text("b"), given, STEP, text("c") | {"state": "done"}]
+    assert call["state"] == "approval-responded"
+
+
 def test_a_signature_ends_its_block_in_the_whole_message_too():
     (_, *parts) = collect([Reasoning("a", "s"), Source("u"), Reasoning("b"), "c"], WIRE)["parts"]
     assert [it.get("text") for it in parts] == ["a", None, "b", "c"]

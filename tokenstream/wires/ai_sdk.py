@@ -9,8 +9,8 @@ an `error`, whose text is shown to users.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -71,13 +71,12 @@ class AISDK(Wire):
         *_, last = ask.params.get("messages") or [{}]
         if last.get("role") != "assistant":
             return self
-        calls = [part["toolCallId"] for part in last["parts"] if _is_call(part["type"])]
-        return _Continued(last.get("id") or self.id, calls=frozenset(calls))
+        return _Continued(last.get("id") or self.id, before=tuple(last["parts"]))
 
     def document(self, reply: Reply) -> JsonObject:
         """Return a `UIMessage`, as a client has it at the end of the stream."""
         told = {} if reply.usage is None else {"metadata": _metadata(reply.usage)}
-        parts = _Parts()
+        parts = _Parts(self._before())
         for block in reply.blocks:
             parts.add(block)
         return {
@@ -87,6 +86,10 @@ class AISDK(Wire):
             "parts": parts.all,
         }
 
+    def _before(self) -> Sequence[JsonObject]:
+        """Return the parts that the message has already."""
+        return ()
+
     def refusal(self, status: int, message: str, field: str | None = None) -> Document:
         """Return the message alone: the client shows the body as it is."""
         return Document(message.encode("utf-8", "replace"), "text/plain; charset=utf-8")
@@ -94,12 +97,16 @@ class AISDK(Wire):
 
 @dataclass(frozen=True)
 class _Continued(AISDK):
-    """What goes on with a message. calls: the ids of those it has, which may get results."""
+    """What goes on with a message. before: its parts, whose calls may get results."""
 
-    calls: frozenset[str] = frozenset()
+    before: tuple[JsonObject, ...] = field(default=(), hash=False, repr=False)
 
     def begin(self) -> Encoder:
-        return _UIEncoder(self.id, self.calls)
+        calls = (part["toolCallId"] for part in self.before if _is_call(part["type"]))
+        return _UIEncoder(self.id, frozenset(calls))
+
+    def _before(self) -> Sequence[JsonObject]:
+        return self.before
 
 
 # The stream.
@@ -272,8 +279,8 @@ def _unknown_call(part: ToolResult) -> InvalidOption:
 class _Parts:
     """The parts of a `UIMessage`, in the form that a client makes of the chunks."""
 
-    def __init__(self) -> None:
-        self.all: list[JsonObject] = [{"type": "step-start"}]
+    def __init__(self, before: Sequence[JsonObject]) -> None:
+        self.all: list[JsonObject] = [*map(dict, before), {"type": "step-start"}]
         self._words: JsonObject | None = None  # text or thinking that may go on
         self._sources = 0
 
