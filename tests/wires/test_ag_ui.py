@@ -277,6 +277,11 @@ def test_a_whole_reply_has_the_messages_that_a_client_makes_of_the_stream():
         assert not pydantic.TypeAdapter(core.Message).validate_python(message).model_extra
 
 
+def test_a_source_or_data_in_a_sentence_parts_no_text_of_a_whole_reply():
+    (message,) = collect(["a", Source("u"), Data("n", 1), "b"], WIRE)["messages"]
+    assert message == {"id": "m-1", "role": "assistant", "content": "ab"}
+
+
 def test_a_whole_reply_of_text_says_no_more():
     assert collect(["a", "b"], WIRE) == {
         "threadId": "th",
