@@ -176,6 +176,10 @@ def test_what_openai_counts_is_told_as_anthropic_counts_it():
     }
 
 
+def test_no_count_is_below_nothing():
+    assert message("a", Usage(1, 5, {"cached_tokens": 2}))["usage"]["input_tokens"] == 0
+
+
 def test_usage_is_there_where_nobody_counts():
     assert message("a")["usage"] == {"input_tokens": 0, "output_tokens": 0}
 
