@@ -311,6 +311,7 @@ def test_every_role():
         {"id": "2", "role": "developer", "content": "no lists", "name": "ops"},
         {"id": "3", "role": "user", "content": "hi", "name": "ann"},
         {"id": "4", "role": "reasoning", "content": "They greet", "encryptedValue": "s"},
+        {"id": "4b", "role": "reasoning", "content": " me"},
         {
             "id": "5",
             "role": "assistant",
@@ -333,7 +334,8 @@ def test_every_role():
             "role": "assistant",
             "content": "Hello",
             "tool_calls": [{"id": "a", "type": "function", "function": function}],
-            "reasoning_content": "They greet",
+            "reasoning_content": "They greet me",
+            "thinking_blocks": [{"type": "thinking", "thinking": "They greet", "signature": "s"}],
         },
         {"role": "tool", "tool_call_id": "a", "content": "3"},
         {"role": "tool", "tool_call_id": "b", "content": "broken"},
@@ -438,6 +440,10 @@ ASSISTANT = {"id": "1", "role": "assistant"}
         ),
         ({**ASK, "messages": [{"role": "tool", "content": "x"}]}, "messages[0].toolCallId"),
         ({**ASK, "messages": [{"role": "reasoning"}]}, "messages[0].content"),
+        (
+            {**ASK, "messages": [{"role": "reasoning", "content": "", "encryptedValue": 5}]},
+            "messages[0].encryptedValue",
+        ),
         ({**ASK, "tools": [{}]}, "tools[0].name"),
         ({**ASK, "context": [{"description": "d"}]}, "context[0].value"),
         ({**ASK, "resume": [{}]}, "resume[0].interruptId"),

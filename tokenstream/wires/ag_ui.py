@@ -25,6 +25,7 @@ from .blocks import BlockEncoder
 from .openai import new_id
 from .reply import Reply
 from .request import ChatRequest, Fields, JsonObject
+from .thinking import think
 
 __all__ = ["AGUI"]
 
@@ -64,7 +65,8 @@ class AGUI(Wire):
     def read(self, body: Fields) -> ChatRequest:
         """Return what a `RunAgentInput` asks for.
 
-        A message of thinking is the `reasoning_content` of the assistant's next one.
+        A message of thinking is the `reasoning_content` of the assistant's next one, its
+        `thinking_blocks` too where it has an `encryptedValue`.
         What is for the page alone, messages of activity, is in `params["activity"]`;
         there, too, are `runId`, `state`, `context`, `forwardedProps` and `resume`.
         """
@@ -323,20 +325,21 @@ def _messages_of(body: Fields) -> tuple[list[JsonObject], list[JsonObject]]:
     """Return the messages for the model, and those for the page."""
     messages: list[JsonObject] = []
     activity: list[JsonObject] = []
-    thoughts: list[str] = []
+    thoughts: list[Reasoning] = []
     for message in body.objects("messages"):
         role = message.need("role", message.text("role"))
         if role == "activity":
             activity.append(message.all())
         elif role == "reasoning":
-            thoughts.append(message.need("content", message.text("content")))
+            words = message.need("content", message.text("content"))
+            thoughts.append(Reasoning(words, message.text("encryptedValue")))
         elif (read := _ROLES.get(role)) is None:
             roles = ", ".join([*_ROLES, "reasoning", "activity"])
             raise message.wrong("role", f"one of {roles}")
         else:
             messages.append(made := {"role": role} | read(message))
-            if role == "assistant" and thoughts:
-                made["reasoning_content"] = "".join(thoughts)
+            if role == "assistant":
+                think(made, thoughts)
             thoughts.clear()
     return messages, activity
 

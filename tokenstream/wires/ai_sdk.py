@@ -24,6 +24,7 @@ from .blocks import BlockEncoder
 from .openai import check_fields, new_id
 from .reply import Block, Reply
 from .request import ChatRequest, Fields, JsonObject
+from .thinking import think
 
 __all__ = ["AISDK"]
 
@@ -477,8 +478,7 @@ class _Rounds:
         if self._texts or self._thoughts or self._calls:
             text = "".join(self._texts)
             said: JsonObject = {"role": "assistant", "content": text}
-            if self._thoughts:
-                said |= _thought(self._thoughts)
+            think(said, self._thoughts)
             if self._calls:
                 said |= {"content": text or None, "tool_calls": self._calls}
             self._messages += [said, *self._results]
@@ -531,15 +531,3 @@ def _signature_of(part: Fields) -> str | None:
     metadata = part.object("providerMetadata")
     signed = None if metadata is None else metadata.object("anthropic")
     return None if signed is None else signed.text("signature")
-
-
-def _thought(thoughts: list[Reasoning]) -> JsonObject:
-    """Return thinking where servers look for it, and signed blocks of it as Anthropic has them."""
-    blocks = [
-        {"type": "thinking", "thinking": it.text, "signature": it.signature}
-        for it in thoughts
-        if it.signature is not None
-    ]
-    words = "".join(it.text for it in thoughts)
-    as_text = {"reasoning_content": words} if words else {}
-    return as_text | ({"thinking_blocks": blocks} if blocks else {})
