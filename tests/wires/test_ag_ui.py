@@ -129,6 +129,14 @@ def test_calls_belong_to_the_message_before_them():
     assert callers("x", Step(), one) == ["m-2"]
 
 
+def test_a_call_whose_name_never_came_is_of_the_message_before_its_result():
+    started, _, _, result = between(ToolCall(0, "a", arguments="{}"), ToolResult("a", 1))
+    assert (started["parentMessageId"], result["messageId"]) == ("m-1", "m-2")
+    read = between(ToolCall(0, "a"), Step(), ToolCall(0, "b", "f"))
+    parents = [it["parentMessageId"] for it in read if it["type"] == "TOOL_CALL_START"]
+    assert parents == ["m-1", "m-2"]
+
+
 def test_parallel_calls_are_open_beside_each_other():
     read = between(
         ToolCall(0, "a", "f"), ToolCall(1, "b", "g", "{"), ToolCall(0, arguments="{}"), "x"

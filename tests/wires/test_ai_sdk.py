@@ -68,13 +68,13 @@ def test_a_token_arrives_as_it_is(text):
 
 @given(TEXTS, TEXTS, TEXTS)
 def test_nothing_breaks_out_of_its_chunk(one, two, three):
-    call = ToolCall(0, "c" + one, two, "[" + three)
+    call = ToolCall(0, "c" + one, "f" + two, "[" + three)
     read = between(Source(one, two), call, Data("d" + one, {two: three}))
     source, start, piece, data, failed = read
     assert source == {"type": "source-url", "sourceId": "source-1", "url": one, "title": two}
-    assert start == {"type": "tool-input-start", "toolCallId": "c" + one, "toolName": two}
+    assert start == {"type": "tool-input-start", "toolCallId": "c" + one, "toolName": "f" + two}
     assert piece["inputTextDelta"] == "[" + three
-    assert (failed["type"], failed["toolName"]) == ("tool-input-error", two)
+    assert (failed["type"], failed["toolName"]) == ("tool-input-error", "f" + two)
     assert failed["input"] == "[" + three
     assert data == {"type": "data-d" + one, "data": {two: three}}
 
@@ -182,6 +182,11 @@ def test_a_call_without_an_id_gets_one():
 def test_a_result_that_is_an_error_is_text(output, text):
     read = between(CALL, ToolResult("c1", output, is_error=True))
     assert read[-1] == {"type": "tool-output-error", "toolCallId": "c1", "errorText": text}
+
+
+def test_a_call_whose_name_never_came_waits_for_what_it_gives():
+    assert ending(ToolCall(0, "c"))["finishReason"] == "tool-calls"
+    assert ending(ToolCall(0, "c"), ToolResult("c", 1))["finishReason"] == "stop"
 
 
 def test_a_result_of_a_call_that_nobody_knows():

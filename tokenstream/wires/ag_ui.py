@@ -232,7 +232,8 @@ class _RunEncoder(BlockEncoder):
         return _event("TOOL_CALL_END", toolCallId=call.id)
 
     def tool_result(self, part: ToolResult) -> bytes:
-        result = _event(
+        frames = self.close_blocks()
+        return frames + _event(
             "TOOL_CALL_RESULT",
             messageId=self._ids.next(),
             toolCallId=part.id,
@@ -240,11 +241,10 @@ class _RunEncoder(BlockEncoder):
             role="tool",
             **({"metadata": {"isError": True}} if part.is_error else {}),
         )
-        return self.close_blocks() + result
 
     def step(self, part: Step) -> bytes:
-        self._ids.caller = None
         frames = super().step(part) + self._end_round()
+        self._ids.caller = None
         self._round += 1
         return frames + _begin_round(self._round)
 

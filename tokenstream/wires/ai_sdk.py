@@ -171,8 +171,8 @@ class _UIEncoder(BlockEncoder):
         known = _checked(part, "id") in self._known
         if not known and all(part.id != call.id for call in self.calls.all):
             raise _unknown_call(part)
-        self._waits = False
         frames = self.close_blocks()
+        self._waits = False
         if part.is_error:
             error = _as_text(part.output)
             return frames + _chunk("tool-output-error", toolCallId=part.id, errorText=error)
@@ -198,11 +198,12 @@ class _UIEncoder(BlockEncoder):
         return b""
 
     def done(self) -> bytes:
+        frames = self.close_blocks()  # a call may begin with it
         reason = self._reason or ("tool_calls" if self._waits else "stop")
         told: JsonObject = {"finishReason": reason_in("ai-sdk", reason)}
         if self._usage is not None:
             told["messageMetadata"] = _metadata(self._usage)
-        return self.close_blocks() + _chunk("finish-step") + _chunk("finish", **told) + DONE
+        return frames + _chunk("finish-step") + _chunk("finish", **told) + DONE
 
     def error(self, message: str) -> bytes:
         return _chunk("error", errorText=message)
