@@ -129,6 +129,14 @@ def test_calls_belong_to_the_message_before_them():
     assert callers("x", Step(), one) == ["m-2"]
 
 
+def test_a_call_whose_name_never_came_is_of_the_message_before_its_result():
+    started, _, _, result = between(ToolCall(0, "a", arguments="{}"), ToolResult("a", 1))
+    assert (started["parentMessageId"], result["messageId"]) == ("m-1", "m-2")
+    read = between(ToolCall(0, "a"), Step(), ToolCall(0, "b", "f"))
+    parents = [it["parentMessageId"] for it in read if it["type"] == "TOOL_CALL_START"]
+    assert parents == ["m-1", "m-2"]
+
+
 def test_parallel_calls_are_open_beside_each_other():
     read = between(
         ToolCall(0, "a", "f"), ToolCall(1, "b", "g", "{"), ToolCall(0, arguments="{}"), "x"
@@ -153,14 +161,18 @@ def test_a_result_follows_the_end_of_its_call():
     assert bad == expected | {"messageId": "m-3", "content": "no", "metadata": {"isError": True}}
 
 
-def test_rounds_are_steps():
-    read = events(frames("a", Step(), "b"))
+@pytest.mark.parametrize("parts", [("a", Step(), "b"), (Step(), "b")], ids=["later", "first"])
+def test_rounds_are_steps(parts):
+    read = events(frames(*parts))
     assert [(it["type"], it.get("stepName")) for it in read if "STEP" in it["type"]] == [
         ("STEP_STARTED", "round 1"),
         ("STEP_FINISHED", "round 1"),
         ("STEP_STARTED", "round 2"),
         ("STEP_FINISHED", "round 2"),
     ]
+
+
+def test_a_round_ends_what_is_open():
     assert kinds("a", Step(), "b")[2:5] == ["TEXT_MESSAGE_END", "STEP_FINISHED", "STEP_STARTED"]
 
 
@@ -273,6 +285,11 @@ def test_a_whole_reply_has_the_messages_that_a_client_makes_of_the_stream():
         assert not pydantic.TypeAdapter(core.Message).validate_python(message).model_extra
 
 
+def test_a_source_or_data_in_a_sentence_parts_no_text_of_a_whole_reply():
+    (message,) = collect(["a", Source("u"), Data("n", 1), "b"], WIRE)["messages"]
+    assert message == {"id": "m-1", "role": "assistant", "content": "ab"}
+
+
 def test_a_whole_reply_of_text_says_no_more():
     assert collect(["a", "b"], WIRE) == {
         "threadId": "th",
@@ -302,6 +319,7 @@ def test_every_role():
         {"id": "2", "role": "developer", "content": "no lists", "name": "ops"},
         {"id": "3", "role": "user", "content": "hi", "name": "ann"},
         {"id": "4", "role": "reasoning", "content": "They greet", "encryptedValue": "s"},
+        {"id": "4b", "role": "reasoning", "content": " me"},
         {
             "id": "5",
             "role": "assistant",
@@ -324,7 +342,8 @@ def test_every_role():
             "role": "assistant",
             "content": "Hello",
             "tool_calls": [{"id": "a", "type": "function", "function": function}],
-            "reasoning_content": "They greet",
+            "reasoning_content": "They greet me",
+            "thinking_blocks": [{"type": "thinking", "thinking": "They greet", "signature": "s"}],
         },
         {"role": "tool", "tool_call_id": "a", "content": "3"},
         {"role": "tool", "tool_call_id": "b", "content": "broken"},
@@ -429,6 +448,10 @@ ASSISTANT = {"id": "1", "role": "assistant"}
         ),
         ({**ASK, "messages": [{"role": "tool", "content": "x"}]}, "messages[0].toolCallId"),
         ({**ASK, "messages": [{"role": "reasoning"}]}, "messages[0].content"),
+        (
+            {**ASK, "messages": [{"role": "reasoning", "content": "", "encryptedValue": 5}]},
+            "messages[0].encryptedValue",
+        ),
         ({**ASK, "tools": [{}]}, "tools[0].name"),
         ({**ASK, "context": [{"description": "d"}]}, "context[0].value"),
         ({**ASK, "resume": [{}]}, "resume[0].interruptId"),

@@ -68,13 +68,13 @@ def test_a_token_arrives_as_it_is(text):
 
 @given(TEXTS, TEXTS, TEXTS)
 def test_nothing_breaks_out_of_its_chunk(one, two, three):
-    call = ToolCall(0, "c" + one, two, "[" + three)
+    call = ToolCall(0, "c" + one, "f" + two, "[" + three)
     read = between(Source(one, two), call, Data("d" + one, {two: three}))
     source, start, piece, data, failed = read
     assert source == {"type": "source-url", "sourceId": "source-1", "url": one, "title": two}
-    assert start == {"type": "tool-input-start", "toolCallId": "c" + one, "toolName": two}
+    assert start == {"type": "tool-input-start", "toolCallId": "c" + one, "toolName": "f" + two}
     assert piece["inputTextDelta"] == "[" + three
-    assert (failed["type"], failed["toolName"]) == ("tool-input-error", two)
+    assert (failed["type"], failed["toolName"]) == ("tool-input-error", "f" + two)
     assert failed["input"] == "[" + three
     assert data == {"type": "data-d" + one, "data": {two: three}}
 
@@ -182,6 +182,11 @@ def test_a_call_without_an_id_gets_one():
 def test_a_result_that_is_an_error_is_text(output, text):
     read = between(CALL, ToolResult("c1", output, is_error=True))
     assert read[-1] == {"type": "tool-output-error", "toolCallId": "c1", "errorText": text}
+
+
+def test_a_call_whose_name_never_came_waits_for_what_it_gives():
+    assert ending(ToolCall(0, "c"))["finishReason"] == "tool-calls"
+    assert ending(ToolCall(0, "c"), ToolResult("c", 1))["finishReason"] == "stop"
 
 
 def test_a_result_of_a_call_that_nobody_knows():
@@ -612,6 +617,17 @@ def test_a_whole_message():
             {"type": "data-chart", "data": {"x": 1}},
         ],
     }
+
+
+def test_a_whole_reply_goes_on_with_the_assistant_s_message():
+    call = tool("approval-responded")
+    body = {"messages": [user(text("a")), assistant(text("b"), call)]}
+    wire = WIRE.answering(read_request(WIRE, body))
+    message = collect([ToolResult("c1", 3), "c"], wire)
+    given = call | {"state": "output-available", "output": 3}
+    assert message["id"] == "a1"
+    assert message["parts"] == [text("b"), given, STEP, text("c") | {"state": "done"}]
+    assert call["state"] == "approval-responded"
 
 
 def test_a_signature_ends_its_block_in_the_whole_message_too():

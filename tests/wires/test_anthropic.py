@@ -176,6 +176,10 @@ def test_what_openai_counts_is_told_as_anthropic_counts_it():
     }
 
 
+def test_no_count_is_below_nothing():
+    assert message("a", Usage(1, 5, {"cached_tokens": 2}))["usage"]["input_tokens"] == 0
+
+
 def test_usage_is_there_where_nobody_counts():
     assert message("a")["usage"] == {"input_tokens": 0, "output_tokens": 0}
 
@@ -263,7 +267,7 @@ def calls(draw) -> list[list[ToolCall]]:
         cuts = sorted(draw(st.lists(st.integers(0, len(whole)), max_size=4)))
         places = [0, *cuts, len(whole)]
         pieces = [whole[a:b] for a, b in itertools.pairwise(places)]
-        head = ToolCall(index, f"call_{index}", draw(TEXTS), pieces[0])
+        head = ToolCall(index, f"call_{index}", "f" + draw(TEXTS), pieces[0])
         made.append([head, *(ToolCall(index, arguments=piece) for piece in pieces[1:])])
     return made
 
@@ -320,6 +324,12 @@ def test_what_comes_of_a_later_call_is_held_until_the_open_one_is_whole():
     assert told[-1]["delta"]["partial_json"] == '{"y":2'
     told = events(machine.part(ToolCall(1, arguments="}")))
     assert told[-1]["delta"]["partial_json"] == '{"z":3}'
+
+
+def test_a_name_that_comes_late_begins_its_call():
+    late = (ToolCall(0, "a", arguments="{}"), ToolCall(1, "b", "g"), ToolCall(0, name="f"))
+    names = [(block["id"], block["name"]) for block in content(*late)]
+    assert names == [("a", "f"), ("b", "g")]
 
 
 def test_white_space_that_comes_late_is_nothing():

@@ -97,6 +97,12 @@ def test_an_empty_piece_of_a_call_is_not_sent():
     assert frames(ToolCall(0, "x", "f"), ToolCall(0), ToolCall(0, arguments="1")) == "<x f>x=1;</x>"
 
 
+def test_a_call_begins_when_its_name_is_there_or_it_ends():
+    late = ToolCall(0, "x", arguments="1"), ToolCall(0, arguments="2"), ToolCall(0, name="f")
+    assert frames(*late, ToolCall(0, arguments="3")) == "<x f>x=12;x=3;</x>"
+    assert frames(*late[:2], "a") == '<x None>x=12;</x><text>1:"a";</text>'
+
+
 def test_a_round_ends_all_that_is_open_and_counts_from_0_again():
     parts = (ToolCall(0, "x", "f"), Step(), ToolCall(0, None, "g", "1"), Step(), "a", Step())
     assert re.sub("call_[0-9a-f]{32}", "made", frames(*parts)) == (
@@ -135,7 +141,12 @@ def test_many_tokens_are_framed_as_each_is(batches):
 
 PARTS = st.one_of(
     st.sampled_from(["a", Step(), Reasoning("b"), Reasoning("", "s")]),
-    st.builds(ToolCall, st.integers(0, 2), st.none() | st.sampled_from("xyz"), st.just("f")),
+    st.builds(
+        ToolCall,
+        st.integers(0, 2),
+        st.none() | st.sampled_from("xyz"),
+        st.sampled_from([None, "f"]),
+    ),
 )
 
 

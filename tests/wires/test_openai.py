@@ -160,7 +160,14 @@ COUNTS = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
         ({}, {}),
         ({"cached_tokens": 1}, {"prompt_tokens_details": {"cached_tokens": 1}}),
         ({"reasoning_tokens": 2}, {"completion_tokens_details": {"reasoning_tokens": 2}}),
-        ({"cache_read_input_tokens": 1}, {"prompt_tokens_details": {"cached_tokens": 1}}),
+        (
+            {"cached_tokens": 1, "cache_read_input_tokens": 1},
+            {"prompt_tokens_details": {"cached_tokens": 1}},
+        ),
+        (
+            {"input_tokens_details": {"cached_tokens": 1}, "cache_creation_input_tokens": 2},
+            {"prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2}},
+        ),
         (
             {"prompt_tokens_details": {"audio_tokens": 1}, "cached_tokens": 2},
             {"prompt_tokens_details": {"audio_tokens": 1, "cached_tokens": 2}},
@@ -177,6 +184,18 @@ COUNTS = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 )
 def test_details_are_in_their_groups_and_never_replace_a_count(details, told):
     assert openai.usage_of(Usage(3, 4, details)) == COUNTS | told
+
+
+def test_what_anthropic_counts_beside_the_prompt_is_of_it_here():
+    details = {"cache_read_input_tokens": 2000, "cache_creation_input_tokens": 300}
+    assert openai.usage_of(Usage(10, 4, details)) == {
+        "prompt_tokens": 2310,
+        "completion_tokens": 4,
+        "total_tokens": 2314,
+        "prompt_tokens_details": {"cached_tokens": 2000, "cache_write_tokens": 300},
+    }
+    unknown = {"cache_read_input_tokens": None}
+    assert openai.usage_of(Usage(3, 4, unknown))["prompt_tokens"] == 3
 
 
 def test_the_details_that_were_given_stay_as_they_are():

@@ -32,6 +32,11 @@ def test_text_is_joined_up_to_another_part():
     assert reply("a", "b", Step(), "c").blocks == ["ab", Step(), "c"]
 
 
+def test_a_source_or_data_in_a_sentence_parts_no_text():
+    made = reply("a", Source("u"), Data("n", 1), "b", Step(), Source("v"), "c")
+    assert made.blocks == ["ab", Source("u"), Data("n", 1), Step(), Source("v"), "c"]
+
+
 def test_what_is_empty_parts_nothing():
     assert reply("", "a", "", Reasoning(""), "b", "").blocks == ["ab"]
     assert reply(Reasoning("a"), "", Reasoning("b")).blocks == [Reasoning("ab")]

@@ -7,9 +7,13 @@ import json
 import pytest
 
 from tokenstream import (
+    AGUI,
+    AISDK,
+    Anthropic,
     Data,
     OpenAIChat,
     OpenAICompletions,
+    OpenAIResponses,
     Reasoning,
     TokenStream,
     ToolCall,
@@ -71,6 +75,15 @@ def test_nothing_goes_out_before_the_end():
 def test_what_a_stream_refuses_is_refused_by_the_wires_name(wire, part):
     with pytest.raises(UnsupportedPart, match=f"wire '{wire.name}' has no place for"):
         Machine(Whole(wire)).part(part)
+
+
+@pytest.mark.parametrize("wire", [Anthropic(), AISDK(), AGUI(), OpenAIResponses()], ids=str)
+def test_more_of_a_call_that_text_has_ended_is_refused(wire):
+    machine = Machine(Whole(wire))
+    machine.part(ToolCall(0, "c", "f", '{"a"'))
+    machine.part("text")
+    with pytest.raises(InvalidOption, match="when its call had ended"):
+        machine.part(ToolCall(0, arguments=":1}"))
 
 
 def test_what_a_stream_leaves_out_is_logged_once(caplog):

@@ -25,6 +25,7 @@ from .blocks import BlockEncoder
 from .openai import new_id
 from .reply import Reply
 from .request import ChatRequest, Fields, JsonObject
+from .thinking import think
 
 __all__ = ["AGUI"]
 
@@ -64,7 +65,8 @@ class AGUI(Wire):
     def read(self, body: Fields) -> ChatRequest:
         """Return what a `RunAgentInput` asks for.
 
-        A message of thinking is the `reasoning_content` of the assistant's next one.
+        A message of thinking is the `reasoning_content` of the assistant's next one, its
+        `thinking_blocks` too where it has an `encryptedValue`.
         What is for the page alone, messages of activity, is in `params["activity"]`;
         there, too, are `runId`, `state`, `context`, `forwardedProps` and `resume`.
         """
@@ -166,6 +168,10 @@ def _event(kind: str, **fields: Any) -> bytes:
     return f"data: {json_ascii({'type': kind, **fields})}\n\n".encode("ascii")
 
 
+def _begin_round(number: int) -> bytes:
+    return _event("STEP_STARTED", stepName=f"round {number}")
+
+
 class _RunEncoder(BlockEncoder):
     wire = "ag-ui"
 
@@ -175,13 +181,13 @@ class _RunEncoder(BlockEncoder):
         self._model = wire.model
         self._ids = _Ids(wire.message_id)
         self._block = ""  # the id of the open block of text or thinking
-        self._round = 0
+        self._round = 1
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
 
     def opening(self) -> bytes:
         started = _event("RUN_STARTED", **self._run, protocolVersion=PROTOCOL_VERSION)
-        return started + self._begin_round()
+        return started + _begin_round(1)  # a `Step` may have been counted already
 
     def text_begins(self) -> tuple[bytes, tuple[str, str]]:
         self._block = block = self._ids.next_caller()
@@ -226,7 +232,8 @@ class _RunEncoder(BlockEncoder):
         return _event("TOOL_CALL_END", toolCallId=call.id)
 
     def tool_result(self, part: ToolResult) -> bytes:
-        result = _event(
+        frames = self.close_blocks()
+        return frames + _event(
             "TOOL_CALL_RESULT",
             messageId=self._ids.next(),
             toolCallId=part.id,
@@ -234,11 +241,12 @@ class _RunEncoder(BlockEncoder):
             role="tool",
             **({"metadata": {"isError": True}} if part.is_error else {}),
         )
-        return self.close_blocks() + result
 
     def step(self, part: Step) -> bytes:
+        frames = super().step(part) + self._end_round()
         self._ids.caller = None
-        return super().step(part) + self._end_round() + self._begin_round()
+        self._round += 1
+        return frames + _begin_round(self._round)
 
     def source(self, part: Source) -> bytes:
         return _event("CUSTOM", **_named(part))
@@ -262,10 +270,6 @@ class _RunEncoder(BlockEncoder):
     def error(self, message: str) -> bytes:
         # What is open stays so: nothing but the error need be told.
         return _event("RUN_ERROR", message=message)
-
-    def _begin_round(self) -> bytes:
-        self._round += 1
-        return _event("STEP_STARTED", stepName=f"round {self._round}")
 
     def _end_round(self) -> bytes:
         return _event("STEP_FINISHED", stepName=f"round {self._round}")
@@ -321,20 +325,21 @@ def _messages_of(body: Fields) -> tuple[list[JsonObject], list[JsonObject]]:
     """Return the messages for the model, and those for the page."""
     messages: list[JsonObject] = []
     activity: list[JsonObject] = []
-    thoughts: list[str] = []
+    thoughts: list[Reasoning] = []
     for message in body.objects("messages"):
         role = message.need("role", message.text("role"))
         if role == "activity":
             activity.append(message.all())
         elif role == "reasoning":
-            thoughts.append(message.need("content", message.text("content")))
+            words = message.need("content", message.text("content"))
+            thoughts.append(Reasoning(words, message.text("encryptedValue")))
         elif (read := _ROLES.get(role)) is None:
             roles = ", ".join([*_ROLES, "reasoning", "activity"])
             raise message.wrong("role", f"one of {roles}")
         else:
             messages.append(made := {"role": role} | read(message))
-            if role == "assistant" and thoughts:
-                made["reasoning_content"] = "".join(thoughts)
+            if role == "assistant":
+                think(made, thoughts)
             thoughts.clear()
     return messages, activity
 

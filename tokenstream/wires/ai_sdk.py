@@ -9,8 +9,8 @@ an `error`, whose text is shown to users.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +24,7 @@ from .blocks import BlockEncoder
 from .openai import check_fields, new_id
 from .reply import Block, Reply
 from .request import ChatRequest, Fields, JsonObject
+from .thinking import think
 
 __all__ = ["AISDK"]
 
@@ -71,13 +72,12 @@ class AISDK(Wire):
         *_, last = ask.params.get("messages") or [{}]
         if last.get("role") != "assistant":
             return self
-        calls = [part["toolCallId"] for part in last["parts"] if _is_call(part["type"])]
-        return _Continued(last.get("id") or self.id, calls=frozenset(calls))
+        return _Continued(last.get("id") or self.id, before=tuple(last["parts"]))
 
     def document(self, reply: Reply) -> JsonObject:
         """Return a `UIMessage`, as a client has it at the end of the stream."""
         told = {} if reply.usage is None else {"metadata": _metadata(reply.usage)}
-        parts = _Parts()
+        parts = _Parts(self._before())
         for block in reply.blocks:
             parts.add(block)
         return {
@@ -87,6 +87,10 @@ class AISDK(Wire):
             "parts": parts.all,
         }
 
+    def _before(self) -> Sequence[JsonObject]:
+        """Return the parts that the message has already."""
+        return ()
+
     def refusal(self, status: int, message: str, field: str | None = None) -> Document:
         """Return the message alone: the client shows the body as it is."""
         return Document(message.encode("utf-8", "replace"), "text/plain; charset=utf-8")
@@ -94,12 +98,16 @@ class AISDK(Wire):
 
 @dataclass(frozen=True)
 class _Continued(AISDK):
-    """What goes on with a message. calls: the ids of those it has, which may get results."""
+    """What goes on with a message. before: its parts, whose calls may get results."""
 
-    calls: frozenset[str] = frozenset()
+    before: tuple[JsonObject, ...] = field(default=(), hash=False, repr=False)
 
     def begin(self) -> Encoder:
-        return _UIEncoder(self.id, self.calls)
+        calls = (part["toolCallId"] for part in self.before if _is_call(part["type"]))
+        return _UIEncoder(self.id, frozenset(calls))
+
+    def _before(self) -> Sequence[JsonObject]:
+        return self.before
 
 
 # The stream.
@@ -163,8 +171,8 @@ class _UIEncoder(BlockEncoder):
         known = _checked(part, "id") in self._known
         if not known and all(part.id != call.id for call in self.calls.all):
             raise _unknown_call(part)
-        self._waits = False
         frames = self.close_blocks()
+        self._waits = False
         if part.is_error:
             error = _as_text(part.output)
             return frames + _chunk("tool-output-error", toolCallId=part.id, errorText=error)
@@ -190,11 +198,12 @@ class _UIEncoder(BlockEncoder):
         return b""
 
     def done(self) -> bytes:
+        frames = self.close_blocks()  # a call may begin with it
         reason = self._reason or ("tool_calls" if self._waits else "stop")
         told: JsonObject = {"finishReason": reason_in("ai-sdk", reason)}
         if self._usage is not None:
             told["messageMetadata"] = _metadata(self._usage)
-        return self.close_blocks() + _chunk("finish-step") + _chunk("finish", **told) + DONE
+        return frames + _chunk("finish-step") + _chunk("finish", **told) + DONE
 
     def error(self, message: str) -> bytes:
         return _chunk("error", errorText=message)
@@ -272,8 +281,8 @@ def _unknown_call(part: ToolResult) -> InvalidOption:
 class _Parts:
     """The parts of a `UIMessage`, in the form that a client makes of the chunks."""
 
-    def __init__(self) -> None:
-        self.all: list[JsonObject] = [{"type": "step-start"}]
+    def __init__(self, before: Sequence[JsonObject]) -> None:
+        self.all: list[JsonObject] = [*map(dict, before), {"type": "step-start"}]
         self._words: JsonObject | None = None  # text or thinking that may go on
         self._sources = 0
 
@@ -470,8 +479,7 @@ class _Rounds:
         if self._texts or self._thoughts or self._calls:
             text = "".join(self._texts)
             said: JsonObject = {"role": "assistant", "content": text}
-            if self._thoughts:
-                said |= _thought(self._thoughts)
+            think(said, self._thoughts)
             if self._calls:
                 said |= {"content": text or None, "tool_calls": self._calls}
             self._messages += [said, *self._results]
@@ -524,15 +532,3 @@ def _signature_of(part: Fields) -> str | None:
     metadata = part.object("providerMetadata")
     signed = None if metadata is None else metadata.object("anthropic")
     return None if signed is None else signed.text("signature")
-
-
-def _thought(thoughts: list[Reasoning]) -> JsonObject:
-    """Return thinking where servers look for it, and signed blocks of it as Anthropic has them."""
-    blocks = [
-        {"type": "thinking", "thinking": it.text, "signature": it.signature}
-        for it in thoughts
-        if it.signature is not None
-    ]
-    words = "".join(it.text for it in thoughts)
-    as_text = {"reasoning_content": words} if words else {}
-    return as_text | ({"thinking_blocks": blocks} if blocks else {})

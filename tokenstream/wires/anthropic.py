@@ -122,7 +122,7 @@ def _usage(usage: Usage | None) -> JsonObject:
     if (cached := details.get("cached_tokens")) is not None:
         # OpenAI counts what came from its cache among what was read, Anthropic beside it.
         details.setdefault("cache_read_input_tokens", cached)
-        read -= cached
+        read = max(0, read - cached)
     counts = {"input_tokens": read, "output_tokens": usage.output_tokens}
     return counts | {it: details[it] for it in _DETAILS if details.get(it) is not None}
 

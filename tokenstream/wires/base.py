@@ -103,7 +103,10 @@ class Encoder:
     """Kinds that had no place. The class has it until there are any: an empty set is 216 bytes."""
 
     def opening(self) -> bytes:
-        """Return what goes before the first part."""
+        """Return what goes before the first part, which may have been encoded already.
+
+        It is asked for then, since a first part that is refused is told with nothing sent.
+        """
         return b""
 
     def text(self, text: str) -> bytes:

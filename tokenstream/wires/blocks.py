@@ -33,6 +33,7 @@ class BlockEncoder(Encoder):
         self.calls = Calls()
         self._open: _Kind | None = None
         self._open_calls: list[Call] = []
+        self._sent: dict[int, int] = {}  # pieces of each open call that has begun, by its number
         self._before = self._after = ""
 
     # What a protocol says.
@@ -58,7 +59,10 @@ class BlockEncoder(Encoder):
         raise NotImplementedError
 
     def call_begins(self, call: Call) -> bytes:
-        """Return the frames that begin a call; its first piece follows."""
+        """Return the frames that begin a call; its first pieces follow.
+
+        It has its name by then: one that comes late is waited for, up to the call's end.
+        """
         raise NotImplementedError
 
     def call_piece(self, call: Call, arguments: str) -> bytes:
@@ -126,8 +130,20 @@ class BlockEncoder(Encoder):
 
     def _grow(self, call: Call) -> bytes:
         """Return the frames of the last piece of an open call."""
-        begin = self.call_begins(call) if len(call.pieces) == 1 else b""
-        return begin + (self.call_piece(call, call.pieces[-1]) if call.pieces[-1] else b"")
+        return self._rest(call) if call.name else b""
+
+    def _rest(self, call: Call) -> bytes:
+        """Return the frames of what is not sent of an open call."""
+        sent = self._sent.get(call.number, 0)
+        self._sent[call.number] = len(call.pieces)
+        arguments = "".join(call.pieces[sent:])
+        begin = b"" if sent else self.call_begins(call)
+        return begin + (self.call_piece(call, arguments) if arguments else b"")
+
+    def _end_call(self, call: Call) -> bytes:
+        frames = self._rest(call) + self.call_ends(call)
+        del self._sent[call.number]
+        return frames
 
     def _after_end(self, call: Call, part: ToolCall) -> bytes:
         # White space after an object says nothing: nothing is lost.
@@ -140,7 +156,7 @@ class BlockEncoder(Encoder):
 
     def _close_calls(self) -> bytes:
         calls, self._open_calls = self._open_calls, []
-        return b"".join(map(self.call_ends, calls))
+        return b"".join(map(self._end_call, calls))
 
     def _close_words(self) -> bytes:
         kind, self._open = self._open, None
@@ -156,44 +172,23 @@ class SequentialBlocks(BlockEncoder):
     """For protocols that have one block open at a time, where it is a call too.
 
     Calls whose fragments interleave follow each other: what comes of a later one is
-    held until the open one is whole, that is, its arguments are an object, or until
-    something else begins. Calls that come one after the other go out live.
+    held until the open one is whole, that is, its name is there and its arguments are an
+    object, or until something else begins. Calls that come one after the other go out live.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sent = 0  # pieces of the open call, which is the first
 
     def _grow(self, call: Call) -> bytes:
         frames = []
         # Another's pieces change nothing of the open one: its arguments are not read again.
         if call is self._open_calls[0] or len(call.pieces) == 1:
             while len(self._open_calls) > 1 and _is_whole(self._open_calls[0]):
-                frames.append(self._close_first())
-            frames.append(self._rest())
+                frames.append(self._end_call(self._open_calls.pop(0)))
+            frames.append(super()._grow(self._open_calls[0]))
         return b"".join(frames)
-
-    def _close_calls(self) -> bytes:
-        frames = []
-        while self._open_calls:
-            frames.append(self._close_first())
-        return b"".join(frames)
-
-    def _close_first(self) -> bytes:
-        frames = self._rest() + self.call_ends(self._open_calls.pop(0))
-        self._sent = 0
-        return frames
-
-    def _rest(self) -> bytes:
-        """Return the frames of what is not sent of the open call."""
-        call, sent = self._open_calls[0], self._sent
-        self._sent = len(call.pieces)
-        arguments = "".join(call.pieces[sent:])
-        begin = b"" if sent else self.call_begins(call)
-        return begin + (self.call_piece(call, arguments) if arguments else b"")
 
 
 def _is_whole(call: Call) -> bool:
+    if not call.name:
+        return False
     # No arguments yet may be all there are, or not: another call does not tell.
     last = next((piece for piece in reversed(call.pieces) if piece.strip()), "")
     return last.rstrip().endswith("}") and arguments_object(call.arguments) is not None

@@ -137,9 +137,11 @@ def usage_of(usage: Usage) -> JsonObject:
     """Return the counts of a reply as chat and completions have them.
 
     Details that OpenAI knows are in their groups, whether they came so or flat, by its
-    names or Anthropic's; the others stay as they are. None replaces a count.
+    names or Anthropic's; the others stay as they are. None replaces a count. What came from
+    a cache, or went to it, is among the prompt's, as OpenAI counts, and not beside it.
     """
     counted: JsonObject = {}
+    read = usage.input_tokens + _beside(usage.details)
     for name, value in dict(usage.details).items():
         if name in _DETAILS:
             group, name = _DETAILS[name]
@@ -150,10 +152,22 @@ def usage_of(usage: Usage) -> JsonObject:
         else:
             counted[name] = value
     return counted | {
-        "prompt_tokens": usage.input_tokens,
+        "prompt_tokens": read,
         "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "total_tokens": read + usage.output_tokens,
     }
+
+
+def _beside(details: Mapping[str, Any]) -> int:
+    """Return what Anthropic counts beside the tokens that were read.
+
+    Nothing where OpenAI's name is there too: litellm gives both, and counts as OpenAI does.
+    """
+    groups = [details, *(details.get(group) for group in _GROUPS)]
+    if any(isinstance(it, Mapping) and "cached_tokens" in it for it in groups):
+        return 0
+    apart = (details.get(f"cache_{act}_input_tokens") for act in ("read", "creation"))
+    return sum(count for count in apart if isinstance(count, int))
 
 
 _TYPES = {

@@ -26,6 +26,7 @@ from .blocks import BlockEncoder
 from .openai import check_fields, refusal, usage_of
 from .reply import Reply
 from .request import ChatRequest, Fields, JsonObject
+from .thinking import think
 
 __all__ = ["OpenAIResponses"]
 
@@ -432,13 +433,9 @@ def _read_result(item: Fields, messages: list[JsonObject]) -> None:
 def _read_reasoning(item: Fields, messages: list[JsonObject]) -> None:
     parts = item.objects("content") or item.objects("summary")
     text = "".join(part.need("text", part.text("text")) for part in parts)
-    if text:
-        message = _assistant(messages)
-        message["reasoning_content"] = message.get("reasoning_content", "") + text
-    if sealed := item.text("encrypted_content"):
-        # What was signed goes back as Anthropic has it, where other servers look for it.
-        block = {"type": "thinking", "thinking": text, "signature": sealed}
-        _assistant(messages).setdefault("thinking_blocks", []).append(block)
+    sealed = item.text("encrypted_content") or None
+    if text or sealed:
+        think(_assistant(messages), [Reasoning(text, sealed)])
 
 
 _ROLES = ("user", "assistant", "system", "developer")

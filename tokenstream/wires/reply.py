@@ -94,7 +94,9 @@ class Reply:
         return [call.whole() for call in self._calls.all]
 
     def _words(self, *, thinks: bool) -> _Words:
-        last = self._order[-1] if self._order else None
+        # What is told beside a text parts it no more than it does in a stream.
+        beside = () if thinks else (Source, Data)
+        last = next((it for it in reversed(self._order) if not isinstance(it, beside)), None)
         # A signature is the last of its block of thinking.
         if isinstance(last, _Words) and last.thinks is thinks and last.signature is None:
             return last

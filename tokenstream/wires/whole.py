@@ -43,6 +43,8 @@ class WholeEncoder(Encoder):
 
     def text(self, text: str) -> bytes:
         """Take a token."""
+        if text:
+            self._stream.text(text)  # it may end a block: what comes late is refused here, too
         self._reply.add(text)
         return b""
 

@@ -111,6 +111,7 @@ HOSTILE = [
     'data: {"error": null, "choices": [{"delta": {"content": "b"}}]}\n\n',
     'data: {"choices": [{"delta": {"content": "b"}, "logprobs": -Infinity}]}\n\n',
     'data: {"choices": [{"delta": {"content": "\\ud83d"}}], "é": NaN}\n\n',
+    'data: {"choices": [{"delta": {"content": "é"}, "logprobs": -1e999}]}\n\n',
 ]
 
 

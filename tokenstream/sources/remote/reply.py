@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -90,7 +91,7 @@ class Reply:
     def _object(self, event: Event) -> JsonObject:
         """Return what an event says. Raises `UpstreamError` for what is no JSON object."""
         try:
-            found = json.loads(event.data, parse_constant=_no_number)
+            found = json.loads(event.data, parse_constant=_finite, parse_float=_finite)
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
@@ -173,8 +174,9 @@ def _written(data: str, chunk: JsonObject) -> str:
     return json.dumps(told, separators=(",", ":"))
 
 
-def _no_number(_: str) -> None:
-    """Python writes, and reads, what JSON has not: NaN and Infinity."""
+def _finite(word: str) -> float | None:
+    # Python reads, and would write, what JSON has not: NaN, and Infinity, which 1e999 becomes.
+    return number if math.isfinite(number := float(word)) else None
 
 
 def reply_of(protocol: str, secrets: Secrets) -> Reply:
