@@ -12,7 +12,7 @@ import httpx
 from ...errors import InvalidOption
 from ...shown import shown, type_name
 from .claude import anthropic_body
-from .secrets import Secrets
+from .secrets import Secrets, secret_values
 
 __all__ = ["Api", "Ask", "ask"]
 
@@ -59,7 +59,7 @@ def ask(
         _url(base_url, api),
         _headers(api, api_key) | {name.lower(): _header(name, own[name]) for name in own},
         _json(body),
-        Secrets(api_key, own.values()),
+        Secrets(api_key, secret_values(own)),
     )
 
 
