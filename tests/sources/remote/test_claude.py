@@ -195,6 +195,7 @@ BASH = [{"type": "bash"}]
     [
         ({"max_tokens": 7}, {"max_tokens": 7}),
         ({"max_completion_tokens": 8}, {"max_tokens": 8}),
+        ({"max_tokens": 7, "max_completion_tokens": 8}, {"max_tokens": 8}),
         ({"stop": "a"}, {"stop_sequences": ["a"]}),
         ({"stop": ["a", "b"]}, {"stop_sequences": ["a", "b"]}),
         ({"tools": [TOOL]}, {"tools": [OURS]}),

@@ -27,8 +27,8 @@ def anthropic_body(messages: list[Message], params: dict[str, Any]) -> dict[str,
     body: dict[str, Any] = {"messages": _turns(messages)}
     if system:
         body["system"] = system
-    limit = params.pop("max_tokens", None) or params.pop("max_completion_tokens", None)
-    body["max_tokens"] = limit or DEFAULT_MAX_TOKENS
+    old_limit = params.pop("max_tokens", None)
+    body["max_tokens"] = params.pop("max_completion_tokens", old_limit) or DEFAULT_MAX_TOKENS
     for name, convert in _PARAMS.items():
         if name in params:
             body |= convert(params.pop(name))
