@@ -86,6 +86,42 @@ def test_a_source_that_user_code_wraps_is_encoded_anew():
     assert b"Hel" in sent
 
 
+class Proxy:
+    """Gives the attributes of what it wraps."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def __iter__(self) -> Any:
+        yield from self.inner
+
+
+def test_a_proxy_of_user_code_is_given_parts():
+    with Upstream(lambda visit: visit.send(HEAD + frames(*CHUNKS, "[DONE]"))) as upstream:
+        stream = TokenStream(Proxy(stream_chat(upstream.url, HELLO, model="m")), "openai-chat")
+        assert b"fp_1" not in read_all(stream)
+    assert result_of(stream).text == "Hel"
+
+
+class Relaying:
+    """An app's source with a method of its own by that name."""
+
+    def relay(self) -> None:
+        raise AssertionError
+
+    def __iter__(self) -> Any:
+        return iter(["a"])
+
+
+def test_a_method_of_an_apps_own_is_not_called():
+    stream = TokenStream(Relaying(), "openai-chat")
+    read_all(stream)
+    assert result_of(stream).outcome == "completed"
+
+
 def test_told_to_relay_though_there_is_a_model():
     sent, _ = relayed(frames(*CHUNKS, "[DONE]"), OpenAIChat(model="mine", relay=True))
     assert sent.startswith(frames(ROLE))
