@@ -134,11 +134,13 @@ class Relayed:
     events: tuple[tuple[str, tuple[object, ...]], ...]
 
 
-@runtime_checkable
 class Relays(Protocol):
-    """A source that can give what its upstream sent as it came."""
+    """A source that can give what its upstream sent as it came.
 
-    def relay(self, protocol: str) -> None:
+    It is known by the name of its method, which an app's own source has for nothing else.
+    """
+
+    def relay_protocol(self, protocol: str) -> None:
         """Give `Relayed` and no parts, if the upstream speaks `protocol`. Called before it is read.
 
         It holds back the events that have no part until one comes that has, and gives no

@@ -18,7 +18,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from . import process
 from .clock import SYSTEM, Clock
@@ -323,8 +323,8 @@ class Pump:
 
     def opened(self, source: object) -> object:
         """Return a source that is about to be read; it may give what the wire sends as it is."""
-        if self.machine.relays is not None and isinstance(source, Relays):
-            source.relay(self.machine.relays)
+        if self.machine.relays is not None and _can_relay(source):
+            source.relay_protocol(self.machine.relays)
         return source
 
     def room_deadline(self) -> float | None:
@@ -395,6 +395,11 @@ class Pump:
     def _begin(self, source: object, driver: Driver | None = None) -> None:
         self.driver = driver or self._place(source, self)
         self.driver.start(source)
+
+
+def _can_relay(source: object) -> TypeGuard[Relays]:
+    # Its class: what wraps one, and gives the attributes of what it wraps, reads parts itself.
+    return hasattr(type(source), "relay_protocol")
 
 
 class _NoDriver:

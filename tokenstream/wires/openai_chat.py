@@ -8,13 +8,14 @@ compatible servers do.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..calls import Calls
 from ..parts import Finish, Reasoning, Step, ToolCall, Usage
-from .base import DONE, Encoder, Wire
+from .base import DONE, Encoder, Wire, json_ascii
 from .openai import messages_of, new_id, settings_of, tools_of
 from .openai_chunks import ChunkEncoder, ChunkWire
 from .reply import Reply
@@ -39,6 +40,7 @@ class OpenAIChat(ChunkWire):
         created is in seconds since 1970.
     relay: pass the chunks of an upstream that speaks this protocol as they came, with
         its model, id and created; None (the default) for where none of the three is given.
+        A finish that the upstream leaves out is added, with those of its last chunk.
 
     Raises `InvalidOption` for another type of `model`, `id` or `created`.
     """
@@ -97,6 +99,8 @@ class _ChatEncoder(ChunkEncoder):
         super().__init__(wire)
         self._calls = Calls()
         self._unnamed: set[int] = set()
+        self._wire = wire
+        self._relayed = ""  # the upstream's last chunk
         self._is_finished = False  # by a chunk of the upstream's own
 
     def opening(self) -> bytes:
@@ -134,9 +138,13 @@ class _ChatEncoder(ChunkEncoder):
             kinds = [type(part) for part in parts]
             if Finish in kinds:
                 self._is_finished = True
+            for part in parts:
+                if isinstance(part, ToolCall):
+                    self._calls.add(part)
             # The counts alone are for who asked for them.
             if self._include_usage or kinds != _COUNTS:
                 frames.append(f"data: {data}\n\n")
+            self._relayed = data
         return "".join(frames).encode("ascii")
 
     def done(self) -> bytes:
@@ -144,8 +152,18 @@ class _ChatEncoder(ChunkEncoder):
             return DONE
         if self._calls.are_open:
             self._reason = self._reason or "tool_calls"
+        if self._relayed:
+            self._go_on()
+            return super().done()
         bare = [call.number for call in self._calls.all if not call.arguments]
         return b"".join(map(self._no_arguments, bare)) + super().done()
+
+    def _go_on(self) -> None:
+        """Take the head of the upstream's chunks: the finish that they lack is one of them."""
+        head = self._wire.head(self.kind)
+        theirs = json.loads(self._relayed)
+        head |= {name: theirs[name] for name in head if name in theirs}
+        self._head = f'data: {json_ascii(head)[:-1]},"choices":['
 
     def _no_arguments(self, number: int) -> bytes:
         call = {"index": number, "function": {"arguments": NO_ARGUMENTS}}

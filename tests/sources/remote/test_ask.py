@@ -70,3 +70,12 @@ def test_without_a_key():
 
 def test_nothing_of_it_is_in_a_repr():
     assert KEY not in repr(asked(headers={"x": KEY}))
+
+
+def test_what_openais_messages_have_no_place_for_stays_here():
+    said = {"role": "assistant", "content": "a"}
+    result = {"role": "tool", "tool_call_id": "c", "content": "b"}
+    thought = {"thinking_blocks": [{"type": "thinking"}], "reasoning_content": "t"}
+    messages = [*HELLO, said | thought, result | {"is_error": True}]
+    assert json.loads(asked(messages=messages).body)["messages"] == [*HELLO, said, result]
+    assert messages == [*HELLO, said | thought, result | {"is_error": True}]

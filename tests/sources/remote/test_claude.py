@@ -9,6 +9,7 @@ from tests.needs import need_module
 need_module("httpx")
 
 from tokenstream.sources.remote.claude import anthropic_body
+from tokenstream.wires import read_request
 
 
 def text(words):
@@ -84,6 +85,100 @@ def test_content(part, block):
     assert body["messages"] == [{"role": "user", "content": [block]}]
 
 
+def test_signed_thinking_comes_first_and_errors_are_told():
+    signed = {"type": "thinking", "thinking": "t", "signature": "s"}
+    sealed = {"type": "redacted_thinking", "data": "d"}
+    bare = {"type": "thinking", "thinking": "u", "signature": ""}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = anthropic_body(
+        [
+            {"role": "user", "content": "Hi"},
+            {
+                "role": "assistant",
+                "content": "So",
+                "reasoning_content": "tu",
+                "thinking_blocks": [signed, sealed, bare],
+                "tool_calls": [call],
+            },
+            {"role": "tool", "tool_call_id": "c", "content": "boom", "is_error": True},
+        ],
+        {},
+    )
+    tool_use = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+    result = {
+        "type": "tool_result",
+        "tool_use_id": "c",
+        "content": [text("boom")],
+        "is_error": True,
+    }
+    assert [it["content"] for it in body["messages"][1:]] == [
+        [signed, sealed, text("So"), tool_use],
+        [result],
+    ]
+
+
+@pytest.mark.parametrize("wire", ["anthropic", "ai-sdk", "openai-responses"])
+def test_what_a_wire_makes_of_signed_thinking_keeps_its_signature(wire):
+    body = anthropic_body(read_request(wire, SIGNED[wire]).messages, {})
+    assert body["messages"][1] == {
+        "role": "assistant",
+        "content": [{"type": "thinking", "thinking": "t", "signature": "s"}, text("a")],
+    }
+
+
+def part(kind, **fields):
+    return {"type": kind, **fields}
+
+
+SIGNED = {
+    "anthropic": {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [
+            {"role": "user", "content": "q"},
+            {
+                "role": "assistant",
+                "content": [part("thinking", thinking="t", signature="s"), text("a")],
+            },
+            {"role": "user", "content": "q"},
+        ],
+    },
+    "ai-sdk": {
+        "id": "c",
+        "messages": [
+            {"id": "1", "role": "user", "parts": [text("q")]},
+            {
+                "id": "2",
+                "role": "assistant",
+                "parts": [
+                    part(
+                        "reasoning",
+                        text="t",
+                        providerMetadata={"anthropic": {"signature": "s"}},
+                    ),
+                    text("a"),
+                ],
+            },
+            {"id": "3", "role": "user", "parts": [text("q")]},
+        ],
+    },
+    "openai-responses": {
+        "model": "m",
+        "input": [
+            part("message", role="user", content="q"),
+            part(
+                "reasoning",
+                id="r",
+                summary=[part("summary_text", text="t")],
+                encrypted_content="s",
+            ),
+            part("message", role="assistant", content="a"),
+            part("message", role="user", content="q"),
+        ],
+    },
+}
+
+
 def test_arguments_that_are_no_json():
     call = {"id": "c", "function": {"name": "f", "arguments": "{"}}
     body = anthropic_body([{"role": "assistant", "tool_calls": [call]}], {})
@@ -100,6 +195,7 @@ BASH = [{"type": "bash"}]
     [
         ({"max_tokens": 7}, {"max_tokens": 7}),
         ({"max_completion_tokens": 8}, {"max_tokens": 8}),
+        ({"max_tokens": 7, "max_completion_tokens": 8}, {"max_tokens": 8}),
         ({"stop": "a"}, {"stop_sequences": ["a"]}),
         ({"stop": ["a", "b"]}, {"stop_sequences": ["a", "b"]}),
         ({"tools": [TOOL]}, {"tools": [OURS]}),

@@ -59,6 +59,31 @@ def test_the_counts_are_for_who_asks_for_them():
     assert sent == frames(*CHUNKS) + DONE
 
 
+def test_a_finish_that_is_missing_is_one_of_the_upstreams_chunks():
+    fragment = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    call = chunk(None, choices=[{"index": 0, "delta": {"tool_calls": [fragment]}}])
+    call |= {"id": "up", "model": "theirs", "created": 5}
+    sent, _ = relayed(frames(call, "[DONE]"))
+    assert sent.startswith(frames(call))
+    [added] = [json.loads(it[6:]) for it in sent.removeprefix(frames(call)).split(b"\n\n")[:-2]]
+    assert added == {
+        "id": "up",
+        "object": "chat.completion.chunk",
+        "created": 5,
+        "model": "theirs",
+        "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}],
+    }
+
+
+def test_a_finish_that_is_missing_where_the_chunks_have_no_head():
+    bare = {"choices": [{"index": 0, "delta": {"content": "a"}}]}
+    sent, _ = relayed(frames(bare, "[DONE]"))
+    added = json.loads(sent.split(b"\n\n")[1][6:])
+    assert added["choices"][0]["finish_reason"] == "stop"
+    assert added["model"] == "tokenstream"
+    assert added["id"].startswith("chatcmpl-")
+
+
 def test_comments_pings_and_ids_do_not_pass():
     body = b": hi\n\nid: 7\nretry: 5\n" + frames(TEXT) + b"event: ping\ndata: {}\n\n"
     sent, _ = relayed(body + frames(chunk(finish="stop")))
@@ -84,6 +109,42 @@ def test_a_source_that_user_code_wraps_is_encoded_anew():
     sent, _ = relayed(frames(*CHUNKS, "[DONE]"), wrap=True)
     assert b"fp_1" not in sent
     assert b"Hel" in sent
+
+
+class Proxy:
+    """Gives the attributes of what it wraps."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def __iter__(self) -> Any:
+        yield from self.inner
+
+
+def test_a_proxy_of_user_code_is_given_parts():
+    with Upstream(lambda visit: visit.send(HEAD + frames(*CHUNKS, "[DONE]"))) as upstream:
+        stream = TokenStream(Proxy(stream_chat(upstream.url, HELLO, model="m")), "openai-chat")
+        assert b"fp_1" not in read_all(stream)
+    assert result_of(stream).text == "Hel"
+
+
+class Relaying:
+    """An app's source with a method of its own by that name."""
+
+    def relay(self) -> None:
+        raise AssertionError
+
+    def __iter__(self) -> Any:
+        return iter(["a"])
+
+
+def test_a_method_of_an_apps_own_is_not_called():
+    stream = TokenStream(Relaying(), "openai-chat")
+    read_all(stream)
+    assert result_of(stream).outcome == "completed"
 
 
 def test_told_to_relay_though_there_is_a_model():

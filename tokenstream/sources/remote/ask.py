@@ -12,7 +12,7 @@ import httpx
 from ...errors import InvalidOption
 from ...shown import shown, type_name
 from .claude import anthropic_body
-from .secrets import Secrets
+from .secrets import Secrets, secret_values
 
 __all__ = ["Api", "Ask", "ask"]
 
@@ -22,6 +22,9 @@ _PROTOCOLS: Mapping[Api, str] = {"openai": "openai-chat", "anthropic": "anthropi
 Message: TypeAlias = Mapping[str, Any]
 
 _VERSION = "2023-06-01"
+
+_NOT_OPENAIS = frozenset({"thinking_blocks", "reasoning_content", "is_error"})
+"""What a `ChatRequest` has for other APIs: strict servers refuse a field that they don't know."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def ask(
         _url(base_url, api),
         _headers(api, api_key) | {name.lower(): _header(name, own[name]) for name in own},
         _json(body),
-        Secrets(api_key, own.values()),
+        Secrets(api_key, secret_values(own)),
     )
 
 
@@ -134,7 +137,13 @@ def _openai_body(messages: list[Message], params: Mapping[str, Any]) -> dict[str
     if isinstance(options, Mapping):
         # Servers count only where they are asked to.
         params = {**params, "stream_options": {**options, "include_usage": True}}
-    return {"messages": messages, **_given(params)}
+    return {"messages": [_openai_message(it) for it in messages], **_given(params)}
+
+
+def _openai_message(message: Message) -> Message:
+    if _NOT_OPENAIS.isdisjoint(message):
+        return message
+    return {name: value for name, value in message.items() if name not in _NOT_OPENAIS}
 
 
 def _anthropic_body(messages: list[Message], params: Mapping[str, Any]) -> dict[str, Any]:

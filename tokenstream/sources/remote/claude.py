@@ -27,8 +27,8 @@ def anthropic_body(messages: list[Message], params: dict[str, Any]) -> dict[str,
     body: dict[str, Any] = {"messages": _turns(messages)}
     if system:
         body["system"] = system
-    limit = params.pop("max_tokens", None) or params.pop("max_completion_tokens", None)
-    body["max_tokens"] = limit or DEFAULT_MAX_TOKENS
+    old_limit = params.pop("max_tokens", None)
+    body["max_tokens"] = params.pop("max_completion_tokens", old_limit) or DEFAULT_MAX_TOKENS
     for name, convert in _PARAMS.items():
         if name in params:
             body |= convert(params.pop(name))
@@ -64,8 +64,21 @@ def _role(message: Message) -> object:
 def _blocks(message: Message) -> list[Block]:
     if message.get("role") == "tool":
         return [_result(message)]
-    calls = message.get("tool_calls")
-    return _content(message) + [_call(it) for it in calls or () if isinstance(it, Mapping)]
+    calls = [_call(it) for it in _objects(message, "tool_calls")]
+    return _thoughts(message) + _content(message) + calls
+
+
+def _thoughts(message: Message) -> list[Block]:
+    """Return thinking as it was signed; what has no signature the API refuses."""
+    blocks = map(dict, _objects(message, "thinking_blocks"))
+    return [it for it in blocks if it.get("type") != "thinking" or it.get("signature")]
+
+
+def _objects(message: Message, name: str) -> list[Message]:
+    found = message.get(name)
+    return (
+        [it for it in found if isinstance(it, Mapping)] if isinstance(found, list | tuple) else []
+    )
 
 
 def _content(message: Message) -> list[Block]:
@@ -94,11 +107,12 @@ def _place(url: str) -> Block:
 
 
 def _result(message: Message) -> Block:
-    return {
+    result = {
         "type": "tool_result",
         "tool_use_id": message.get("tool_call_id"),
         "content": _content(message),
     }
+    return result | ({"is_error": True} if message.get("is_error") is True else {})
 
 
 def _call(call: Message) -> Block:

@@ -52,12 +52,12 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, secrets: Secre
     if not 400 <= status <= 599:
         # A redirect is not followed: the key is for this address alone.
         return Failure(UpstreamError(_no_stream(status, headers), status=502))
-    message, kind = said(_document(headers, body))
+    message, kind = said(_document(headers, body), secrets)
     error = UpstreamError(
-        secrets.hide(message or f"the upstream answered {_named(status)}"),
+        message or f"the upstream answered {_named(status)}",
         status=status,
         retry_after=_checked(headers.get("retry-after")),
-        kind=None if kind is None else secrets.hide(kind),
+        kind=kind,
     )
     return Failure(error, may_retry=status in _BUSY)
 
@@ -83,7 +83,7 @@ def noted(told: UpstreamError, error: Exception, secrets: Secrets) -> UpstreamEr
     return told
 
 
-def said(document: Any) -> tuple[str | None, str | None]:
+def said(document: Any, secrets: Secrets) -> tuple[str | None, str | None]:
     """Return the message and the kind of an error, in whatever form an API tells it.
 
     OpenAI's and Anthropic's `{"error": {"message", "type"}}`, a bare `{"error": "..."}`,
@@ -91,19 +91,19 @@ def said(document: Any) -> tuple[str | None, str | None]:
     """
     match document:
         case [first, *_]:
-            return said(first)
+            return said(first, secrets)
         case {"error": dict() as error}:
-            return said(error)
+            return said(error, secrets)
         case {"error": str() as message}:
-            return _cut(message), None
+            return _told(message, secrets), None
         case {"message": str() as message}:
-            return _cut(message), _kind(document)
+            return _told(message, secrets), _kind(document, secrets)
         case {"detail": str() as message}:
-            return _cut(message), None
+            return _told(message, secrets), None
         case {"detail": [{"msg": str() as message}, *_]} | {"msg": str() as message}:
-            return _cut(message), None
+            return _told(message, secrets), None
         case str():
-            return _cut(document), None
+            return _told(document, secrets), None
     return None, None
 
 
@@ -151,15 +151,18 @@ def _named(status: int) -> str:
         return str(status)
 
 
-def _kind(error: Mapping[str, Any]) -> str | None:
+def _kind(error: Mapping[str, Any], secrets: Secrets) -> str | None:
     words = (error.get(name) for name in ("type", "code", "status"))
-    return next((it[:_MESSAGE_LIMIT] for it in words if it and isinstance(it, str)), None)
+    return next((_told(it, secrets) for it in words if it and isinstance(it, str)), None)
 
 
-def _cut(message: str) -> str | None:
-    """Return the message in one line, and not without end; None for an empty one."""
-    words = " ".join(message[: 4 * _MESSAGE_LIMIT].split())
-    return words if len(words) <= _MESSAGE_LIMIT else words[: _MESSAGE_LIMIT - 3] + "..."
+def _told(text: str, secrets: Secrets) -> str | None:
+    """Return a text in one line, with no secret and not without end; None for an empty one."""
+    # Hidden before it is cut: half a secret is not found.
+    words = secrets.hide(" ".join(text.split())[: 4 * _MESSAGE_LIMIT])
+    if len(words) > _MESSAGE_LIMIT:
+        words = words[: _MESSAGE_LIMIT - 3] + "..."
+    return words or None
 
 
 def _checked(retry_after: str | None) -> str | None:

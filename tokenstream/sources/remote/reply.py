@@ -110,9 +110,9 @@ class Reply:
 
     def _failed(self, document: object) -> UpstreamError:
         """Return the error that an upstream tells of in its stream."""
-        message, kind = said(document)
-        told = self.broken(self._secrets.hide(message or "the upstream failed"))
-        told.kind = None if kind is None else self._secrets.hide(kind)
+        message, kind = said(document, self._secrets)
+        told = self.broken(message or "the upstream failed")
+        told.kind = kind
         return told
 
 

@@ -57,7 +57,7 @@ class _Remote:
     def __repr__(self) -> str:
         return f"<stream_chat from {self._ask.url.host}>"
 
-    def relay(self, protocol: str) -> None:
+    def relay_protocol(self, protocol: str) -> None:
         """Give what comes as it comes, if the upstream speaks `protocol`. See `parts.Relays`."""
         self._relays = protocol == self._ask.protocol
 
