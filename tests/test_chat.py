@@ -67,6 +67,21 @@ def test_a_failure_in_the_middle_has_its_status(caplog):
     assert len(caplog.records) == 1  # by the stream
 
 
+LATE = {
+    "told": [{"choices": [{"delta": {"content": "x"}}]}, {"error": {"message": "key sk-abc"}}],
+    "cut": [{"choices": [{"delta": {"content": "x"}}]}],
+}
+
+
+@pytest.mark.parametrize("chunks", LATE.values(), ids=LATE)
+@pytest.mark.parametrize("words", ["generation failed", "sorry"])
+def test_an_sdks_words_in_the_middle_are_for_the_log(chunks, words):
+    on_error = (lambda error: words) if words == "sorry" else None
+    answer = read(iter(chunks), chat(on_error=on_error))
+    assert answer.status == 502
+    assert json.loads(answer.body)["error"]["message"] == words
+
+
 def test_what_the_framework_tells_comes_after_what_the_package_does():
     endpoint = chat(told=lambda error: (418, "short", {"X-Pot": "1"}))
     assert endpoint.refused(LookupError("secret")).status == 418
@@ -85,7 +100,8 @@ def test_what_nobody_knows_is_500_and_logged_with_its_traceback(caplog):
 def test_on_error_has_the_words_of_a_500():
     endpoint = chat(on_error=lambda error: f"sorry: {type(error).__name__}")
     assert b"sorry: LookupError" in endpoint.refused(LookupError()).body
-    assert b"sorry" not in endpoint.refused(UpstreamError("no")).body
+    assert b"sorry: UpstreamError" in endpoint.refused(UpstreamError("no")).body
+    assert b"sorry" not in endpoint.refused(UpstreamError("no", public="busy")).body
 
 
 @pytest.mark.parametrize("wire", ["json", "text"])

@@ -40,7 +40,8 @@ def told(error, **options):
         (SourceTimeout("internal"), 504, "generation timed out"),
         (DurationExceeded("internal"), 504, "generation timed out"),
         (ServerShutdown("internal"), 503, "the server is shutting down"),
-        (UpstreamError("overloaded", status=529), 529, "overloaded"),
+        (UpstreamError("internal", status=529), 529, "generation failed"),
+        (UpstreamError("internal", status=529, public="overloaded"), 529, "overloaded"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -48,6 +49,25 @@ def test_each_has_its_status_and_words(error, status, message):
     answer, body = told(error)
     assert (answer.status, body["message"]) == (status, message)
     assert answer.headers == {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+
+@pytest.mark.parametrize(
+    "error, status",
+    [
+        (SourceTimeout("internal"), 504),
+        (ServerShutdown("internal"), 503),
+        (UpstreamError("internal"), 502),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_on_error_has_the_words_where_none_are_public(error, status):
+    answer, body = told(error, on_error=lambda it: f"sorry: {type(it).__name__}")
+    assert (answer.status, body["message"]) == (status, f"sorry: {type(error).__name__}")
+
+
+def test_what_is_public_needs_no_other_words():
+    error = UpstreamError("internal", public="overloaded")
+    assert told(error, on_error=lambda it: "sorry")[1]["message"] == "overloaded"
 
 
 def test_the_field_is_named():

@@ -90,7 +90,7 @@ class Chat:
 
         What has no words of its own is a 500, and logged here.
         """
-        known = refusal(error, self.wire, self.headers) or self._told(error)
+        known = self._known(refusal, error)
         if known is None:
             log.error("the chat endpoint failed: %s", type_name(error), exc_info=error)
         return known or self._failed(error)
@@ -102,12 +102,18 @@ class Chat:
         """
         error = None if result is None else result.error
         if error is not None:
-            known = known_refusal(error, self.wire, self.headers) or self._told(error)
+            known = self._known(known_refusal, error)
             return known or self._failed(error)
         if result is None or result.outcome != "completed":
             return Answer(READER_LEFT, {}, b"")
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         return Answer(200, merged(merged({}, self.headers), headers), body)
+
+    def _known(
+        self, refusal_of: Callable[..., Answer | None], error: BaseException
+    ) -> Answer | None:
+        known = refusal_of(error, self.wire, self.headers, self.on_error)
+        return known or self._told(error)
 
     def _told(self, error: BaseException) -> Answer | None:
         if (told := self.told(error)) is None:

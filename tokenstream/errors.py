@@ -177,7 +177,9 @@ class UpstreamError(SourceError, RuntimeError):
 
     status: the HTTP status it answered with, None where there was no answer or the
         stream had begun. retry_after: its `Retry-After`, as it came. kind: its own
-        word for the error ("rate_limit_error").
+        word for the error ("rate_limit_error"). public: what a reader may be told
+        before the stream, None for the public message: the error's own words are for
+        the log, as they may name keys and addresses.
     """
 
     def __init__(
@@ -187,11 +189,13 @@ class UpstreamError(SourceError, RuntimeError):
         status: int | None = None,
         retry_after: str | None = None,
         kind: str | None = None,
+        public: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
         self.kind = kind
+        self.public = public
 
 
 class ReaderError(TokenStreamError):

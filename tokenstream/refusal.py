@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from .errors import (
     BadRequest,
@@ -17,7 +18,7 @@ from .errors import (
     UpstreamError,
 )
 from .headers import merged
-from .machine import public_message
+from .machine import message_for
 from .reconnect import Answer
 from .shown import type_name
 from .wires import Wire
@@ -26,18 +27,23 @@ __all__ = ["known_refusal", "refusal", "refuse"]
 
 log = logging.getLogger("tokenstream")
 
+OnError: TypeAlias = Callable[[BaseException], str] | None
+
 
 def refusal(
-    error: BaseException, wire: Wire, headers: Mapping[str, str] | None = None
+    error: BaseException,
+    wire: Wire,
+    headers: Mapping[str, str] | None = None,
+    on_error: OnError = None,
 ) -> Answer | None:
     """Return what a reader gets for `error` before its stream has begun, in the wire's own shape.
 
-    headers: the app's own, which go along.
+    headers: the app's own, which go along. on_error: see `TokenStream`.
 
     None for an error that says nothing to a reader: it goes the framework's own way, and
     is logged there. What the source has done is logged here.
     """
-    answer = known_refusal(error, wire, headers)
+    answer = known_refusal(error, wire, headers, on_error)
     if answer is not None and isinstance(error, SourceError):
         log.warning(
             "answered with %d before the first part: %s",
@@ -49,7 +55,10 @@ def refusal(
 
 
 def known_refusal(
-    error: BaseException, wire: Wire, headers: Mapping[str, str] | None = None
+    error: BaseException,
+    wire: Wire,
+    headers: Mapping[str, str] | None = None,
+    on_error: OnError = None,
 ) -> Answer | None:
     """Do what `refusal` does, for an error that has been logged."""
     own = dict(headers or ())
@@ -61,12 +70,14 @@ def known_refusal(
         case BodyTooLarge():
             return refuse(wire, 413, str(error), headers=own)
         case SourceTimeout() | DurationExceeded():
-            return refuse(wire, 504, public_message(error), headers=own)
+            return refuse(wire, 504, message_for(error, on_error), headers=own)
         case ServerShutdown():
-            return refuse(wire, 503, public_message(error), headers=own)
+            return refuse(wire, 503, message_for(error, on_error), headers=own)
         case UpstreamError():
             own |= _retry_after(error.retry_after)
-            return refuse(wire, _status(error.status), str(error), headers=own)
+            # An SDK's words may hold its key or an address within the network.
+            message = message_for(error, on_error) if error.public is None else error.public
+            return refuse(wire, _status(error.status), message, headers=own)
     return None
 
 

@@ -360,14 +360,14 @@ class Told:
 
 ERRORS = {
     "busy": Told(
-        UpstreamError("overloaded", status=429, retry_after="7"),
+        UpstreamError(SECRET, status=429, retry_after="7", public="overloaded"),
         429,
         "overloaded",
         {"retry-after": "7"},
     ),
-    "cut": Told(UpstreamError("it was cut"), 502, "it was cut", {}),
-    "moved": Told(UpstreamError("moved", status=302), 502, "moved", {}),
-    "hostile": Told(UpstreamError("no", retry_after="7\r\nX: 1"), 502, "no", {}),
+    "cut": Told(UpstreamError(SECRET), 502, "generation failed", {}),
+    "moved": Told(UpstreamError(SECRET, status=302), 502, "generation failed", {}),
+    "hostile": Told(UpstreamError(SECRET, retry_after="7\r\nX: 1"), 502, "generation failed", {}),
     "long": Told(PromptTooLong("9 tokens; at most 8"), 400, "9 tokens; at most 8", {}),
     "unknown": Told(LookupError(SECRET), 500, "generation failed", {}),
 }
@@ -426,6 +426,13 @@ def assert_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     with_traceback = [record for record in caplog.records if record.exc_info]
     assert [record.name for record in with_traceback] == ["tokenstream"]
     assert with_traceback[0].levelno >= logging.WARNING
+
+
+@both
+def test_the_words_of_an_sdks_chunk_are_for_the_log(site: Site, stream: bool) -> None:
+    site.serve(lambda ask: iter([{"error": {"message": SECRET}}]))
+    response = site.post(stream=stream)
+    assert (response.status_code, SECRET in response.text) == (502, False)
 
 
 @both

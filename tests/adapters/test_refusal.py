@@ -41,7 +41,7 @@ class Own(Exception):
 
 
 ERRORS = {
-    "upstream": (UpstreamError("busy", status=429, retry_after="7"), 429),
+    "upstream": (UpstreamError("busy", status=429, retry_after="7", public="busy"), 429),
     "prompt": (PromptTooLong("too long"), 400),
     "request": (BadRequest("no", "q"), 400),
 }

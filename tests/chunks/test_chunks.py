@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tokenstream import Finish, Json, TokenStream
+from tokenstream import Finish, Json, Step, TokenStream
 from tokenstream.chunks import Chunks
 from tokenstream.errors import UnknownPart, UnsupportedPart, UpstreamError
 from tokenstream.machine import Machine, State
@@ -171,3 +171,39 @@ def test_a_source_may_finish_a_reply_that_it_stopped():
 def test_mixed_with_plain_parts_and_bytes():
     stream = TokenStream([b"\xc3", said("a"), b"b", END], "text")
     assert b"".join(stream) == b"data: \xef\xbf\xbd\n\ndata: a\n\ndata: b\n\ndata: [DONE]\n\n"
+
+
+def google(part):
+    return [{"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}]
+
+
+def ollama(**message):
+    return [{"message": message, "done": True, "done_reason": "stop"}]
+
+
+def responses(*events):
+    created = {"type": "response.created", "response": {}}
+    return [created, *events, {"type": "response.completed", "response": {}}]
+
+
+CALL_ITEM = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+ROUNDS = {
+    "google": (google({"functionCall": {"name": "f"}}), google({"text": "Hi"})),
+    "ollama": (ollama(tool_calls=[{"function": {"name": "f"}}]), ollama(content="Hi")),
+    "responses": (
+        responses({"type": "response.output_item.done", "output_index": 0, "item": CALL_ITEM}),
+        responses({"type": "response.output_text.delta", "output_index": 0, "delta": "Hi"}),
+    ),
+}
+
+
+@pytest.mark.parametrize("between", [[], [Step()]], ids=["as it is", "Step"])
+@pytest.mark.parametrize("calling, talking", ROUNDS.values(), ids=ROUNDS)
+def test_calls_of_a_round_are_none_of_the_next(calling, talking, between):
+    def reasons(*items):
+        chunks = Chunks()
+        parts = [part for item in items for part in chunks.parts(item)]
+        return [part.reason for part in parts if isinstance(part, Finish)]
+
+    assert reasons(*calling, *between, *talking) == ["tool_calls", "stop"]
+    assert reasons(*talking, *between, *calling) == ["stop", "tool_calls"]

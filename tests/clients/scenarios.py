@@ -71,7 +71,8 @@ async def _usage() -> AsyncIterator[object]:
 
 
 async def _fails_before() -> AsyncIterator[object]:
-    raise UpstreamError("the model is overloaded", status=429, retry_after="7")
+    words = "the model is overloaded"
+    raise UpstreamError(SECRET, status=429, retry_after="7", public=words)
     yield
 
 

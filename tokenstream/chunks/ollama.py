@@ -45,6 +45,7 @@ class Ollama(Protocol):
 
     def _ended(self, chunk: Fields) -> list[object]:
         ended = self.stopped(text(chunk, "done_reason") or "stop")
+        self.has_calls = False  # of the next round
         read, written = integer(chunk, "prompt_eval_count"), integer(chunk, "eval_count")
         if read is None and written is None:
             return ended

@@ -91,6 +91,7 @@ class OpenAIResponses(Protocol):
 
     def _counted(self, event: Fields) -> list[object]:
         self._calls.clear()
+        self.has_calls = False  # of the next round
         usage = inside(event, "response").get("usage")
         return [] if usage is None else [_usage(fields_of(usage))]
 

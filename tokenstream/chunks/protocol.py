@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 
 from ..errors import UpstreamError
-from ..parts import Finish, FinishReason, Source
+from ..parts import Finish, FinishReason, Source, ToolCall
 from ..reasons import reason_from
 from ..shown import shown
 from .fields import Fields, fields_of, text
@@ -39,9 +39,10 @@ class Protocol:
     def begin(self, found: list[object]) -> None:
         """Take note of a chunk and its parts, of a protocol whose replies have no word to begin."""
         # After the end a chunk may come that says nothing: OpenRouter counts in one.
-        if found or not self._began:
+        if not self.is_open and (found or not self._began):
             self._began = self.is_open = True
-            self.has_spoken = self.has_spoken or bool(found)
+            self.has_calls = any(isinstance(part, ToolCall) for part in found)
+        self.has_spoken = self.has_spoken or bool(found)
 
     def end(self) -> None:
         """See that the reply came to its end. Raises `UpstreamError` where it was cut."""

@@ -179,6 +179,8 @@ def flood() -> Iterator[object]:
     yield from endless()
 
 
+REFUSED = UpstreamError("canary", status=429, retry_after="7", public="overloaded")
+
 SCRIPTS: Mapping[str, Any] = {
     "one": lambda: iter(["t0"]),
     "five": lambda: islice(endless(), 9),
@@ -193,7 +195,7 @@ SCRIPTS: Mapping[str, Any] = {
     "fails-before": lambda: iter([LookupError("secret")]),
     "busy-before": lambda: iter([Busy("come back")]),
     "fails-after": lambda: iter(["t0", LookupError("secret")]),
-    "refused": lambda: iter([UpstreamError("overloaded", status=429, retry_after="7")]),
+    "refused": lambda: iter([REFUSED]),
     "secret-before": lambda: iter([Secret("canary")]),
     "secret-after": lambda: iter(["t0", Secret("canary")]),
     "secret-at-its-end": fails_at_its_end,

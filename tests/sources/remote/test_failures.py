@@ -1,4 +1,4 @@
-"""What a `Retry-After` says, and what is left of a message."""
+"""What a `Retry-After` says, what is left of a message, and which words a reader may see."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from tests.needs import need_module
 
 need_module("httpx")
 
-from tokenstream.sources.remote.failures import refused, said, seconds_of
+import httpx
+
+from tokenstream.sources.remote.failures import refused, said, seconds_of, unanswered
+from tokenstream.sources.remote.reply import reply_of
 from tokenstream.sources.remote.secrets import Secrets
+
+KEY = "sk-0123456789abcdef"
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,27 @@ def test_no_half_of_a_secret_is_left_where_a_message_is_cut(at):
 
 def test_an_empty_message_is_none():
     assert said({"error": {"message": " ", "type": ""}}, Secrets(None)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        refused(429, {}, b'{"error": "slow down"}', Secrets(KEY)),
+        refused(302, {}, b"", Secrets(KEY)),
+        unanswered(httpx.ConnectError(KEY), Secrets(KEY)),
+        unanswered(httpx.ReadTimeout(KEY), Secrets(KEY)),
+    ],
+)
+def test_a_request_that_failed_has_public_words(failure):
+    assert failure.error.public == str(failure.error)
+
+
+def test_in_which_no_key_is():
+    body = f'{{"error": "bad key {KEY}"}}'.encode()
+    assert refused(401, {}, body, Secrets(KEY)).error.public == "bad key [redacted]"
+
+
+def test_what_a_stream_tells_is_for_the_log():
+    reply = reply_of("openai-chat", Secrets(KEY))
+    assert reply._failed({"error": {"message": "db at 10.0.0.3"}}).public is None
+    assert reply.broken("the upstream was lost").public is None

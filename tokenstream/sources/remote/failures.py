@@ -1,7 +1,7 @@
 """How an upstream fails: an answer that refuses, no answer, a stream that breaks.
 
-What is said to a reader before its stream has begun is the message of an
-`UpstreamError`. Details of the network are in its notes: those are for the log.
+What is said to a reader before its stream has begun is `UpstreamError.public`, which
+holds no secret. Details of the network are in the error's notes: those are for the log.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, secrets: Secre
     """Return what an answer that is no event stream means."""
     if not 400 <= status <= 599:
         # A redirect is not followed: the key is for this address alone.
-        return Failure(UpstreamError(_no_stream(status, headers), status=502))
+        return Failure(_public(_no_stream(status, headers), status=502))
     message, kind = said(_document(headers, body), secrets)
-    error = UpstreamError(
+    error = _public(
         message or f"the upstream answered {_named(status)}",
         status=status,
         retry_after=_checked(headers.get("retry-after")),
@@ -62,16 +62,21 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, secrets: Secre
     return Failure(error, may_retry=status in _BUSY)
 
 
+def _public(message: str, **details: Any) -> UpstreamError:
+    """Return an error whose message a reader may see: it is clean of secrets."""
+    return UpstreamError(message, public=message, **details)
+
+
 def unanswered(error: httpx.HTTPError, secrets: Secrets) -> Failure:
     """Return what it means that no answer came."""
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-        told = UpstreamError("the upstream could not be reached in time", status=504)
+        told = _public("the upstream could not be reached in time", status=504)
     elif isinstance(error, httpx.TimeoutException):
-        told = UpstreamError("the upstream did not answer in time", status=504)
+        told = _public("the upstream did not answer in time", status=504)
     elif isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.UnsupportedProtocol):
-        told = UpstreamError("the upstream could not be reached", status=502)
+        told = _public("the upstream could not be reached", status=502)
     else:
-        told = UpstreamError("the upstream closed the connection without an answer", status=502)
+        told = _public("the upstream closed the connection without an answer", status=502)
     # What has taken its whole time once is not asked again, nor what may have been answered.
     may_retry = isinstance(error, httpx.ConnectError)
     return Failure(noted(told, error, secrets), may_retry)
