@@ -141,8 +141,9 @@ def usage_of(usage: Usage) -> JsonObject:
     a cache, or went to it, is among the prompt's, as OpenAI counts, and not beside it.
     """
     counted: JsonObject = {}
-    read = usage.input_tokens + _beside(usage.details)
-    for name, value in dict(usage.details).items():
+    details = dict(usage.details)
+    read = usage.input_tokens + _beside(details)
+    for name, value in details.items():
         if name in _DETAILS:
             group, name = _DETAILS[name]
             counted.setdefault(group, {})[name] = value
