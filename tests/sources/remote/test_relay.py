@@ -284,10 +284,10 @@ def test_a_relayed_message_that_breaks(end):
     assert not {b"event: message_stop", b"secret-9"} & set(sent.splitlines())
 
 
-def test_no_type_of_an_upstream_breaks_out_of_its_line():
-    hostile = event(type="x\ndata: evil\n\n").split(b"\n")[-3] + b"\n\n"
-    sent, _ = relayed_by_anthropic(anthropic("Hi", stop=False) + hostile + STOP)
-    assert b"evil" not in sent
+@pytest.mark.parametrize("kind", ["x\ndata: evil", "x\r", "\u00e9", "", 5, None])
+def test_no_type_of_an_upstream_breaks_out_of_its_line(kind):
+    data = json.dumps({"type": kind})
+    assert Anthropic().begin().relay([(data, ())]) == b""
 
 
 @pytest.mark.parametrize(
