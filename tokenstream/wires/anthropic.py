@@ -13,7 +13,8 @@ is cut, and nobody would know.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -43,12 +44,15 @@ class Anthropic(Wire):
 
     model: the name that the message carries.
     id: the message's; made for each stream where not given.
+    relay: pass the events of an upstream that speaks this protocol as they came, with
+        its model and id; None (the default) for where neither of the two is given.
 
     Raises `InvalidOption` for another type of `model` or `id`.
     """
 
     model: str = "tokenstream"
     id: str | None = None
+    relay: bool | None = None
     name = "anthropic"
 
     def __post_init__(self) -> None:
@@ -56,7 +60,9 @@ class Anthropic(Wire):
 
     def begin(self) -> Encoder:
         """Return the encoder of one stream."""
-        return _AnthropicEncoder(self)
+        encoder = _AnthropicEncoder(self)
+        encoder.relays = self.name if self._relays() else None
+        return encoder
 
     def read(self, body: Fields) -> ChatRequest:
         """Return what a request's body asks for."""
@@ -73,7 +79,13 @@ class Anthropic(Wire):
 
     def answering(self, ask: ChatRequest) -> Wire:
         """Return the wire with the model that `ask` names."""
-        return replace(self, model=ask.model or self.model)
+        # What the app has given decides whether it relays, not what a request names.
+        return replace(self, model=ask.model or self.model, relay=self._relays())
+
+    def _relays(self) -> bool:
+        if self.relay is not None:
+            return self.relay
+        return self.model == Anthropic.model and self.id is None
 
     def document(self, reply: Reply) -> JsonObject:
         """Return a message.
@@ -227,6 +239,9 @@ def _event(data: JsonObject) -> bytes:
     return f"event: {data['type']}\ndata: {json_ascii(data)}\n\n".encode("ascii")
 
 
+_EVENT_NAME = re.compile("[a-z_]{1,64}")
+
+
 class _AnthropicEncoder(SequentialBlocks):
     wire = "anthropic"
     overhead = 120
@@ -237,6 +252,8 @@ class _AnthropicEncoder(SequentialBlocks):
         self._index = -1  # of the block that is open, or was last
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
+        self._stop_data = json_ascii({"type": "message_stop"})
+        self._is_finished = False  # by the upstream's own reason
 
     def opening(self) -> bytes:
         message = _message(self._wire, self._usage, [])
@@ -283,14 +300,37 @@ class _AnthropicEncoder(SequentialBlocks):
         self._reason = part.reason
         return b""
 
+    def relay(self, events: Sequence[tuple[str, Sequence[object]]]) -> bytes:
+        return b"".join(self._relayed(data, parts) for data, parts in events)
+
+    def _relayed(self, data: str, parts: Sequence[object]) -> bytes:
+        for part in parts:
+            match part:
+                case ToolCall():
+                    self.calls.add(part)
+                case Usage():
+                    self._usage = part
+                case Finish():
+                    self._reason, self._is_finished = part.reason, True
+        kind = json.loads(data).get("type")
+        if kind == "message_stop":
+            self._stop_data = data  # sent once all is well
+            return b""
+        # Another's name could break out of its line, and no client knows it.
+        is_name = isinstance(kind, str) and _EVENT_NAME.fullmatch(kind)
+        return f"event: {kind}\ndata: {data}\n\n".encode("ascii") if is_name else b""
+
     def done(self) -> bytes:
         _check_calls(self.calls.all, self._reason)
+        stop = f"event: message_stop\ndata: {self._stop_data}\n\n".encode("ascii")
+        if self._is_finished:
+            return stop
         reason = self._reason or ("tool_calls" if self.calls.are_open else "stop")
         delta = {"stop_reason": reason_in("anthropic", reason), "stop_sequence": None}
         return (
             self.close_blocks()
             + _event({"type": "message_delta", "delta": delta, "usage": _usage(self._usage)})
-            + _event({"type": "message_stop"})
+            + stop
         )
 
     def error(self, message: str) -> bytes:

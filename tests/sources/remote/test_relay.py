@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.needs import need_module
-from tokenstream import Finish, OpenAIChat, TokenStream, Usage
+from tokenstream import Anthropic, Finish, OpenAIChat, TokenStream, Usage
 from tokenstream.errors import UpstreamError
 
 from ...pairings import aread_all, read_all, result_of
-from .upstream import HEAD, Upstream, chunk, frames
+from .upstream import HEAD, Upstream, anthropic, chunk, frames
 
 need_module("httpx")
 
@@ -211,3 +211,104 @@ def test_a_relayed_stream_that_breaks(reads_async, end):
     assert b"generation failed" in rest
     assert b"secret-9" not in sent
     assert result.outcome == "failed"
+
+
+def event(**fields: Any) -> bytes:
+    return f"event: {fields['type']}\ndata: {json.dumps(fields)}\n\n".encode()
+
+
+def relayed_by_anthropic(body: bytes, wire: Any = "anthropic") -> tuple[bytes, Any]:
+    """Return what a reader gets of an upstream that speaks as Anthropic does, and the result."""
+    with Upstream(lambda visit: visit.send(HEAD + body)) as upstream:
+        source = stream_chat(upstream.url, HELLO, model="m", api="anthropic")
+        stream = TokenStream(source, wire)
+        sent = read_all(stream)
+    return sent, result_of(stream)
+
+
+PING = event(type="ping")
+CALL = [
+    event(type="message_start", message={"id": "msg_up", "content": [], "usage": {}}),
+    event(
+        type="content_block_start",
+        index=0,
+        content_block={"type": "tool_use", "id": "c", "name": "f", "input": {}},
+    ),
+    event(
+        type="content_block_delta",
+        index=0,
+        delta={"type": "input_json_delta", "partial_json": '{"a":'},
+    ),
+    event(type="content_block_stop", index=0),
+]
+STOP = event(type="message_stop", metrics={"tokens": 1})
+
+
+def test_anthropics_events_pass_as_they_came():
+    body = anthropic("Hel", "lo")
+    later = event(type="content_block_delta", index=0, delta={"type": "new_delta", "x": 1})
+    begin, _, end = body.partition(b"event: content_block_stop")
+    body = begin + later + b"event: content_block_stop" + end
+    sent, result = relayed_by_anthropic(body)
+    assert sent == body.replace(PING, b"")
+    assert (result.outcome, result.text) == ("completed", "Hello")
+    assert (result.finish_reason, result.usage) == ("stop", Usage(5, 2))
+
+
+def test_the_end_of_anthropics_message_is_its_own():
+    body = anthropic("Hi", stop=False)
+    sent, _ = relayed_by_anthropic(body + STOP)
+    assert sent == body.replace(PING, b"") + STOP
+
+
+def test_a_reason_that_an_anthropic_upstream_leaves_out_is_added():
+    sent, _ = relayed_by_anthropic(b"".join(CALL).replace(rb"{\"a\":", b"{}") + STOP)
+    assert sent.count(b"event: message_delta") == 1
+    assert b'"stop_reason":"tool_use"' in sent
+    assert sent.endswith(STOP)
+
+
+def test_a_relayed_call_that_was_cut_is_no_whole_message():
+    sent, result = relayed_by_anthropic(b"".join(CALL) + STOP)
+    assert result.outcome == "failed"
+    assert b"event: message_stop" not in sent
+    assert b"event: error" in sent
+
+
+@pytest.mark.parametrize("end", [b"", event(type="error", error={"message": "secret-9"})])
+def test_a_relayed_message_that_breaks(end):
+    begin = anthropic("Hi", reason=None, stop=False)
+    sent, result = relayed_by_anthropic(begin + end)
+    assert result.outcome == "failed"
+    assert sent.startswith(begin.replace(PING, b""))
+    assert sent.count(b"event: error") == 1
+    assert not {b"event: message_stop", b"secret-9"} & set(sent.splitlines())
+
+
+@pytest.mark.parametrize("kind", ["x\ndata: evil", "x\r", "\u00e9", "", 5, None])
+def test_no_type_of_an_upstream_breaks_out_of_its_line(kind):
+    data = json.dumps({"type": kind})
+    assert Anthropic().begin().relay([(data, ())]) == b""
+
+
+@pytest.mark.parametrize(
+    "wire", [Anthropic(model="mine"), Anthropic(id="x"), Anthropic(relay=False)], ids=str
+)
+def test_what_of_anthropics_is_encoded_anew(wire):
+    sent, result = relayed_by_anthropic(anthropic("Hi"), wire)
+    assert b"msg_up" not in sent
+    assert result.text == "Hi"
+
+
+def test_a_chat_of_openais_does_not_relay_anthropics_events():
+    sent, result = relayed_by_anthropic(anthropic("Hi"), "openai-chat")
+    assert b"msg_up" not in sent
+    assert result.text == "Hi"
+
+
+def test_the_model_that_a_request_to_anthropics_wire_names_changes_nothing():
+    from tokenstream.wires import read_request
+
+    ask = read_request("anthropic", {"messages": HELLO, "model": "theirs", "max_tokens": 9})
+    assert Anthropic().answering(ask).begin().relays == "anthropic"
+    assert Anthropic(model="mine").answering(ask).begin().relays is None
