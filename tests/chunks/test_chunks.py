@@ -207,3 +207,10 @@ def test_calls_of_a_round_are_none_of_the_next(calling, talking, between):
 
     assert reasons(*calling, *between, *talking) == ["tool_calls", "stop"]
     assert reasons(*talking, *between, *calling) == ["stop", "tool_calls"]
+
+
+@pytest.mark.parametrize("nothing", [None, False, "", {}])
+def test_an_error_that_says_nothing_is_none(nothing):
+    assert list(Chunks().parts(said("a") | {"error": nothing})) == ["a"]
+    with pytest.raises(UnknownPart):
+        Chunks().parts({"error": nothing})

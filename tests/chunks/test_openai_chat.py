@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tests.needs import need_module
-from tokenstream import Finish, Reasoning, Source, ToolCall, Usage
+from tokenstream import Finish, Reasoning, Source, Step, ToolCall, Usage
 from tokenstream.chunks import Chunks
 from tokenstream.errors import UnknownPart, UpstreamError
 from tokenstream.wires import acollect, collect
@@ -164,6 +164,41 @@ def test_what_comes_after_the_end_and_says_nothing_begins_no_reply():
     late = chat({"content": ""}, usage={"prompt_tokens": 1, "completion_tokens": 2})
     told = read([WHOLE, late])
     check(told, text="a", reasoning="", calls=[], finish="stop", usage=(1, 2))
+
+
+CITED = {"type": "url_citation", "url_citation": {"url": "https://a.test/", "title": "A"}}
+LATE = {
+    "citations": {"choices": [], "citations": ["https://a.test/"]},
+    "annotations": chat({"annotations": [CITED]}),
+    "annotations with a role": chat({"role": "assistant", "annotations": [CITED]}),
+    "citations with a role": chat({"role": "assistant"}, citations=["https://a.test/"]),
+}
+
+
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE)
+def test_what_cites_after_the_end_begins_no_reply(late):
+    told = read([WHOLE, late, late])
+    check(told, text="a", reasoning="", calls=[], finish="stop", usage=None)
+    assert b"https://a.test/" in told[1]
+
+
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE)
+def test_but_before_it_a_source_is_a_part_of_the_reply(late):
+    fails(read([late]), "cut")
+
+
+@pytest.mark.parametrize("between", [[], [Step()]], ids=["as it is", "Step"])
+def test_a_reply_that_is_cut_after_its_role_is_no_end(between):
+    role = chat({"role": "assistant", "content": ""})
+    fails(read([WHOLE, *between, role]), "cut", text="a")
+    check(
+        read([WHOLE, *between, role, WHOLE]),
+        text="aa",
+        reasoning="",
+        calls=[],
+        finish="stop",
+        usage=None,
+    )
 
 
 def test_an_error_in_the_stream():

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tokenstream import Finish, OpenAIChat, Reasoning, ToolCall, ToolResult, Usage
-from tokenstream.errors import NotASource, UnknownPart, UnknownWire, UnsupportedPart
+from tokenstream.errors import InvalidOption, NotASource, UnknownPart, UnknownWire, UnsupportedPart
 from tokenstream.wires import acollect, collect
 
 PARTS = [Reasoning("a"), Reasoning("b"), "Hel", "", b"lo \xe2\x82", b"\xac", Usage(1, 2)]
@@ -141,6 +141,20 @@ def test_an_unknown_wire_is_told_before_the_source_starts():
     with pytest.raises(UnknownWire):
         collect(lambda: iter(source), "nope")
     assert source.closed == 0
+
+
+@EITHER
+@pytest.mark.parametrize("wire", ["json", "text", "html"])
+def test_a_wire_with_no_reply_is_told_before_the_source_starts(read, wire):
+    started = []
+
+    def source():
+        started.append(True)
+        return ["a"]
+
+    with pytest.raises(InvalidOption, match="no reply but a stream"):
+        read(source, wire)
+    assert not started
 
 
 def test_a_task_that_is_cancelled_closes_its_source():

@@ -65,7 +65,7 @@ class Chunks:
         chunk = _fields(item)
         protocol = self._protocol(kind_of(chunk))
         if protocol is None:
-            if isinstance(item, dict) and (error := chunk.get("error")) is not None:
+            if isinstance(item, dict) and (error := chunk.get("error")):
                 return failing((), upstream_error(error))
             raise unknown_part(item)
         if not isinstance(item, dict | SimpleNamespace):  # which may hold anything

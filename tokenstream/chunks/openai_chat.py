@@ -40,7 +40,7 @@ class OpenAIChat(Protocol):
             word = text(choice, "finish_reason")
         if "citations" in chunk:
             found += self._cited(chunk)
-        self.begin(found)
+        self.begin(found, is_first=not self.is_open and _is_role(chunk, found))
         if word or chunk.get("usage") or chunk.get("error"):
             return self._more(chunk, found, word)
         return found
@@ -117,6 +117,18 @@ class OpenAIHelper(Protocol):
         if (raw := chunk.get("chunk")) is None:
             return ()
         return self._chat.parts(fields_of(raw))
+
+
+def _is_role(chunk: Fields, found: list[object]) -> bool:
+    """Tell whether a chunk has a role alone, as a reply's first has.
+
+    A late count or citation may have a role, too, and a citation that is told again is no part.
+    """
+    if found or chunk.get("usage") or chunk.get("citations"):
+        return False
+    deltas = (fields_of(choice).get("delta") for choice in listed(chunk, "choices"))
+    held = (fields_of(delta) for delta in deltas if delta)
+    return any(it.get("role") and not it.get("annotations") for it in held)
 
 
 def _called(place: int, call_id: str | None, function: Fields) -> ToolCall:

@@ -36,10 +36,14 @@ class Protocol:
         """Return the parts of a chunk. Raises `Misshapen` for what is none of this protocol."""
         raise NotImplementedError
 
-    def begin(self, found: list[object]) -> None:
-        """Take note of a chunk and its parts, of a protocol whose replies have no word to begin."""
-        # After the end a chunk may come that says nothing: OpenRouter counts in one.
-        if not self.is_open and (found or not self._began):
+    def begin(self, found: list[object], *, is_first: bool = False) -> None:
+        """Take note of a chunk and its parts, of a protocol whose replies have no word to begin.
+
+        is_first: whether the chunk says that it is a reply's first.
+        """
+        # After the end a chunk may come that says nothing, OpenRouter counts in one, or cites.
+        says = is_first or not all(isinstance(part, Source) for part in found)
+        if not self.is_open and (says or not self._began):
             self._began = self.is_open = True
             self.has_calls = any(isinstance(part, ToolCall) for part in found)
         self.has_spoken = self.has_spoken or bool(found)

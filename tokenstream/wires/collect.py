@@ -10,6 +10,7 @@ from ..opening import aclose_all, aenter, close_all, enter, is_factory, open_asy
 from ..parts import TextPieces
 from .base import Wire
 from .names import WireName, find_wire
+from .reply import Reply
 from .request import JsonObject
 from .whole import WholeEncoder
 
@@ -62,6 +63,8 @@ class _Folded:
     """What a source has yielded, joined."""
 
     def __init__(self, wire: Wire) -> None:
+        if type(wire).document is Wire.document:
+            wire.document(Reply())  # it raises: before the source, which may cost, is read
         self._encoder = WholeEncoder(wire)
         self._chunks = Chunks()
         self._pieces = TextPieces()

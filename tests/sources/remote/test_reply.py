@@ -120,3 +120,9 @@ def test_the_parts_before_a_fault_are_given():
         for part in reply.feed(frames(chunk("a"), chunk("b"), "{")):
             parts.append(part)
     assert parts == ["a", "b"]
+
+
+@pytest.mark.parametrize("nothing", [None, False, "", {}])
+def test_an_error_that_says_nothing_is_none(nothing):
+    data = frames(chunk("a") | {"error": nothing}, chunk(finish="stop"), "[DONE]")
+    assert read("openai-chat", [data])[0] == "a"

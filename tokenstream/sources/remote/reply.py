@@ -137,7 +137,7 @@ class OpenAIReply(Reply):
         if event.event not in (None, "message", "error"):
             return None, ()  # a ping
         chunk = self._object(event)
-        if event.event == "error" or chunk.get("error") is not None:
+        if event.event == "error" or chunk.get("error"):
             raise self._failed(chunk)
         parts = self._parts_of(chunk)
         choices = chunk.get("choices")
