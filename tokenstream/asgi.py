@@ -317,7 +317,11 @@ async def _primed(
             # Nobody is there to be told, and a server would log it as its app's error.
             log.debug("the source failed when the reader had left", exc_info=True)
             return _Over()
-        answer = refusal(error, stream.wire) if refused is None else refused(error)
+        answer = (
+            refusal(error, stream.wire, None, stream.on_error)
+            if refused is None
+            else refused(error)
+        )
         if answer is None:
             raise
         await send_whole(send, answer)

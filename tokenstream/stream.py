@@ -72,7 +72,6 @@ class TokenStream:
         "_keep_alive",
         "_left",
         "_max_duration",
-        "_on_error",
         "_on_finish",
         "_prime",
         "_reader",
@@ -82,6 +81,7 @@ class TokenStream:
         "_unsent",
         "byte_limit",
         "host",
+        "on_error",
         "run_id",
         "send_timeout",
         "wire",
@@ -125,7 +125,7 @@ class TokenStream:
         self._max_duration = max_duration
         self._high_water = high_water
         self._on_finish = on_finish
-        self._on_error = on_error
+        self.on_error = on_error
         self._context = contextvars.copy_context()
         self._clock: Clock = current_clock.get()
         self._reader: Reader | None = None
@@ -255,7 +255,7 @@ class TokenStream:
         may_inline = loop is None and self.host.inline
         needs_no_clock = may_inline and self._keep_alive is None and not is_async(self._source)
         pump = Pump(
-            Machine(self.wire, self.run_id, self._on_error),
+            Machine(self.wire, self.run_id, self.on_error),
             Inbox(self._high_water),
             place=inline if needs_no_clock else place,
             host=self.host,

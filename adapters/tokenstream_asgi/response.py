@@ -94,7 +94,7 @@ class TokenStreamResponse:
         )
 
     def _refused(self, error: Exception) -> Answer | None:
-        return refusal(error, self._stream.wire, self._headers)
+        return refusal(error, self._stream.wire, self._headers, self._stream.on_error)
 
     async def _send_whole(self, whole: Answer, send: Send) -> None:
         await self._stream.aclose()

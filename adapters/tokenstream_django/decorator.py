@@ -76,7 +76,9 @@ def _streaming(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any])
         try:
             made = view(*args, **kwargs)
         except Exception as error:
-            return refused_or_raised(error, find_wire(wire), options.get("headers"))
+            return refused_or_raised(
+                error, find_wire(wire), options.get("headers"), options.get("on_error")
+            )
         if isinstance(made, HttpResponseBase):
             return made
         return respond(made, request).prime()

@@ -113,7 +113,9 @@ class TokenStreamResponse(StreamingHttpResponse):
             awaits = self._is_awaited()
             return self._chosen((async_to_sync(self._aprimed) if awaits else self._stream.prime)())
         except Exception as error:
-            return refused_or_raised(error, self._stream.wire, self._own_headers)
+            return refused_or_raised(
+                error, self._stream.wire, self._own_headers, self._stream.on_error
+            )
         finally:
             self._lender.look_again()  # middleware comes after the view
 
@@ -126,7 +128,9 @@ class TokenStreamResponse(StreamingHttpResponse):
         try:
             return self._chosen(await self._aprimed())
         except Exception as error:
-            return refused_or_raised(error, self._stream.wire, self._own_headers)
+            return refused_or_raised(
+                error, self._stream.wire, self._own_headers, self._stream.on_error
+            )
         finally:
             self._lender.look_again()
 
@@ -236,10 +240,13 @@ class TokenStreamResponse(StreamingHttpResponse):
 
 
 def refused_or_raised(
-    error: Exception, wire: Wire, headers: Mapping[str, str] | None = None
+    error: Exception,
+    wire: Wire,
+    headers: Mapping[str, str] | None = None,
+    on_error: Callable[[BaseException], str] | None = None,
 ) -> HttpResponse:
     """Return the response of an error that has a status of its own; raise another."""
-    if (answer := refusal(error, wire, headers)) is None:
+    if (answer := refusal(error, wire, headers, on_error)) is None:
         raise error
     return http_response(answer)
 

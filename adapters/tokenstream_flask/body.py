@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from contextvars import Context
 
@@ -45,6 +45,11 @@ class Chunks:
     def wire(self) -> Wire:
         """The stream's wire."""
         return self._stream.wire
+
+    @property
+    def on_error(self) -> Callable[[BaseException], str] | None:
+        """The stream's option."""
+        return self._stream.on_error
 
     @property
     def result(self) -> Result | None:

@@ -74,7 +74,9 @@ def _streamed(view: AnyView, wire: WireName | Wire, options: Mapping[str, Any]) 
         try:
             source = _source(view, args, kwargs)
         except Exception as error:
-            return refused_or_raised(error, _wire(chosen, options), options.get("headers"))
+            return refused_or_raised(
+                error, _wire(chosen, options), options.get("headers"), _on_error(options)
+            )
         if _is_finished(source):
             return source
         response = TokenStreamResponse(source, chosen, **options)
@@ -92,6 +94,11 @@ def _needs_no_view(wire: Wire | None, options: Mapping[str, Any]) -> bool:
 
 def _wire(wire: Wire | None, options: Mapping[str, Any]) -> Wire:
     return wire or find_wire(_settings(options)["wire"])
+
+
+def _on_error(options: Mapping[str, Any]) -> Callable[[BaseException], str] | None:
+    names = {name: options[name] for name in ("on_error",) if name in options}
+    return options_for(current_app.config, names).get("on_error")
 
 
 def _settings(options: Mapping[str, Any]) -> dict[str, Any]:

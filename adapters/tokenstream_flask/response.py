@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import copy_context
 from http import HTTPStatus
 from types import MappingProxyType
@@ -120,7 +120,9 @@ class TokenStreamResponse(Response):
         try:
             return self._chunks.prime()
         except Exception as error:
-            return refused_or_raised(error, self._chunks.wire, self._own_headers)
+            return refused_or_raised(
+                error, self._chunks.wire, self._own_headers, self._chunks.on_error
+            )
 
     def collect(self) -> tuple[Result | None, bytes]:
         """Read the stream to its end, in the view, after `prime`."""
@@ -160,10 +162,13 @@ class TokenStreamResponse(Response):
 
 
 def refused_or_raised(
-    error: Exception, wire: Wire, headers: Mapping[str, str] | None = None
+    error: Exception,
+    wire: Wire,
+    headers: Mapping[str, str] | None = None,
+    on_error: Callable[[BaseException], str] | None = None,
 ) -> Response:
     """Return the response of an error that has a status of its own; raise another."""
-    if (answer := refusal(error, wire, headers)) is None:
+    if (answer := refusal(error, wire, headers, on_error)) is None:
         raise error
     return flask_response(answer)
 

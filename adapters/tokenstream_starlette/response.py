@@ -97,4 +97,4 @@ class TokenStreamResponse(Response):
         )
 
     def _refused(self, error: Exception) -> Answer | None:
-        return refusal(error, self._stream.wire, self._own_headers)
+        return refusal(error, self._stream.wire, self._own_headers, self._stream.on_error)

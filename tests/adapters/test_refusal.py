@@ -147,3 +147,12 @@ def test_the_rest_goes_the_frameworks_own_way(
     with pytest.raises(Own):
         posted(app)
     assert not [it for it in caplog.records if it.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("make", VIEWS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("name", PACKAGES)
+def test_on_error_has_the_words(settings: Any, name: str, make: Any) -> None:
+    stream = PACKAGES[name].token_stream("openai-chat", on_error=lambda error: "come back")
+    response = posted(app_of(name, stream(make(UpstreamError("secret"))), settings))
+    assert response.status_code == 502
+    assert response.json()["error"]["message"] == "come back"
