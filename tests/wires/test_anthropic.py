@@ -453,7 +453,7 @@ def test_the_most():
         params={"metadata": {"user_id": "u"}, "tool_choice": {"type": "any"}, "top_k": 3},
     )
     assert Anthropic("other").answering(ask) == Anthropic("m", relay=False)
-    assert Anthropic("other").answering(asked()) == Anthropic("other")
+    assert Anthropic("other").answering(asked()) == Anthropic("other", relay=False)
 
 
 def test_pictures():
