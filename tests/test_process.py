@@ -235,12 +235,13 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_child_is_told_that_its_stream_is_in_the_parent(source, options):
     lines = run(
         f"""
-        import warnings
+        import gc, warnings
         warnings.simplefilter("ignore", DeprecationWarning)
         stream = TokenStream({source}, "text", high_water=20, on_finish=on_finish, {options})
         next(stream)
         child = os.fork()
         if child == 0:
+            gc.disable()  # it would close the child's copy of the source
             read = b"".join(stream)
             say("child", read[read.index(b"event"):])
             os._exit(0)
